@@ -1,0 +1,10 @@
+"""
+Collaborative DNN inference between a robot and an edge server, in ROS 2.
+
+The dataflow, which is also the order of the folders::
+
+    camera image -> preprocess (uint8 model input) -> tiles -> Tile messages over DDS
+      -> assembler -> edge resumes the graph -> postprocess -> Detection2DArray
+
+`model`, `tiling`, `planning` and `runtime` know nothing of ROS; `nodes` is the thin layer that does.
+"""

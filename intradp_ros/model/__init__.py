@@ -1,0 +1,1 @@
+"""Detectors that can be split: zoo -> detector (preprocess, dense part, postprocess)."""

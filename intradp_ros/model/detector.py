@@ -1,0 +1,212 @@
+"""
+A detector in three parts: preprocess, dense part, postprocess.
+
+The dense part (everything from the uint8 input to the raw head outputs) is what tiles, planners and
+both nodes work on. What depends on the data (anchors, non-maximum suppression, regions of interest)
+stays in the postprocess, which runs once, where all raw outputs are.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor, nn
+
+from intradp_ros.errors import ImageError, ParameterError
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """
+    How a source image lies in the model's input.
+
+    The source is scaled by (`scale_y`, `scale_x`) into the upper left corner of the input; what is
+    right of it and below it is padding.
+    """
+
+    source_height: int
+    source_width: int
+    input_height: int
+    input_width: int
+    content_height: int
+    content_width: int
+
+    @property
+    def scale_y(self) -> float:
+        """Input rows for each source row."""
+        return self.content_height / self.source_height
+
+    @property
+    def scale_x(self) -> float:
+        """Input columns for each source column."""
+        return self.content_width / self.source_width
+
+    @classmethod
+    def fit(cls, source: tuple[int, int], target: tuple[int, int], stretch: bool) -> 'Geometry':
+        """
+        Lay a source of (height, width) pixels into a target of (height, width) pixels.
+
+        :param stretch: fill the target, at the cost of the aspect ratio (as SSD was trained); else
+            keep the ratio and pad.
+        :raises ImageError: when a side is not positive.
+        """
+        (source_height, source_width), (height, width) = source, target
+        if min(source_height, source_width, height, width) < 1:
+            raise ImageError(f'cannot fit an image of {source_height}x{source_width} pixels '
+                             f'(height x width) into {height}x{width}')
+        if stretch:
+            return cls(source_height, source_width, height, width, height, width)
+        scale = min(height / source_height, width / source_width)
+        return cls(source_height, source_width, height, width,
+                   min(height, max(1, round(source_height * scale))),
+                   min(width, max(1, round(source_width * scale))))
+
+
+@dataclass(frozen=True)
+class Detections:
+    """
+    Objects found in one image.
+
+    `boxes` is float32 (N, 4): left, top, right, bottom, in pixels of the image that `Geometry` calls
+    the source. `scores` is float32 (N), in [0, 1], descending. `labels` is int64 (N): class numbers.
+    """
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def differs(self, other: 'Detections', score_tol: float = 1e-4, box_tol: float = 1e-2) -> str:
+        """Say in words how two results differ, or return '' when they are equal to tolerance."""
+        if len(self) != len(other):
+            return f'{len(self)} objects against {len(other)}'
+        if not len(self):
+            return ''
+        # Equal scores may come in another order, so objects are paired by what they are and where.
+        boxes = np.abs(self.boxes[:, None] - other.boxes[None]).max(2)
+        scores = np.abs(self.scores[:, None] - other.scores[None])
+        cost = np.maximum(boxes / box_tol, scores / score_tol)
+        cost[self.labels[:, None] != other.labels[None]] = 1e9
+        pairs = linear_sum_assignment(np.minimum(cost, 1e9))
+        if cost[pairs].max() >= 1e9:
+            return 'classes differ'
+        if cost[pairs].max() > 1:
+            return (f'scores differ by up to {scores[pairs].max():.2g}, '
+                    f'boxes by up to {boxes[pairs].max():.2g} px')
+        return ''
+
+
+@dataclass
+class Detector:
+    """
+    One object detector, ready to be split.
+
+    `dense` maps a uint8 image (1, 3, H, W) to the raw head outputs, a tuple of tensors; its first
+    operation is the normalisation. `decode` turns these into boxes in input pixels.
+    """
+
+    name: str
+    dense: nn.Module
+    decode: Decode
+    labels: tuple[str, ...]
+    input_height: int
+    input_width: int
+    stretch: bool = False
+    device: str = 'cpu'
+    fingerprint: str = field(init=False, default='')
+
+    def __post_init__(self):
+        self.dense.eval().requires_grad_(False).to(self.device, memory_format=torch.channels_last)
+        self.fingerprint = fingerprint(self)
+
+    @property
+    def identity(self) -> str:
+        """Name and fingerprint in one word: both sides of a split must agree on it."""
+        return f'{self.name}#{self.fingerprint}'
+
+    @property
+    def input_bytes(self) -> int:
+        """Bytes of the uint8 input."""
+        return self.input_height * self.input_width * 3
+
+    def preprocess(self, image: np.ndarray) -> tuple[np.ndarray, Geometry]:
+        """
+        Resize a uint8 RGB image (H, W, 3) to the model's input.
+
+        :returns: the uint8 input (input_height, input_width, 3), rows contiguous, and its geometry.
+        :raises ImageError: when the image is not uint8 of three channels.
+        """
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise ImageError(f'expected a uint8 image (height, width, 3), got {image.dtype} '
+                             f'{tuple(image.shape)}')
+        geometry = Geometry.fit(image.shape[:2], (self.input_height, self.input_width),
+                                self.stretch)
+        size = geometry.content_width, geometry.content_height
+        if image.shape[1::-1] != size:
+            shrinks = size[0] < image.shape[1]
+            image = cv2.resize(image, size,
+                               interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+        if size == (self.input_width, self.input_height):
+            return np.ascontiguousarray(image), geometry
+        padded = np.zeros((self.input_height, self.input_width, 3), np.uint8)
+        padded[:size[1], :size[0]] = image
+        return padded, geometry
+
+    def raw(self, pixels: np.ndarray) -> tuple[Tensor, ...]:
+        """Run the whole dense part on a preprocessed input (input_height, input_width, 3)."""
+        x = torch.from_numpy(pixels).permute(2, 0, 1)[None].to(self.device)
+        with torch.inference_mode():
+            return self.dense(x)
+
+    def postprocess(self, raw: tuple[Tensor, ...], geometry: Geometry) -> Detections:
+        """Turn raw head outputs into detections in source pixels, best score first."""
+        with torch.inference_mode():
+            boxes, scores, labels = self.decode(raw, (self.input_height, self.input_width))
+            order = torch.argsort(scores, descending=True, stable=True)
+            boxes, scores, labels = (t[order].cpu().numpy() for t in (boxes, scores, labels))
+        content = np.array([geometry.content_width, geometry.content_height] * 2, np.float32)
+        scale = np.array([geometry.scale_x, geometry.scale_y] * 2, np.float32)
+        boxes = np.clip(boxes.astype(np.float32), 0, content) / scale
+        # A box that lay in the padding alone has no area left.
+        inside = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+        return Detections(boxes[inside], scores[inside].astype(np.float32), labels[inside])
+
+    def detect(self, image: np.ndarray) -> Detections:
+        """Detect objects in a uint8 RGB image (H, W, 3): the whole model, here and now."""
+        pixels, geometry = self.preprocess(image)
+        return self.postprocess(self.raw(pixels), geometry)
+
+
+def fingerprint(detector: Detector) -> str:
+    """Hash what decides the result: structure, weights, labels, input size (16 hex digits)."""
+    digest = hashlib.sha256()
+    digest.update(f'{detector.name} {detector.input_height}x{detector.input_width} '
+                  f'{detector.stretch} {detector.labels} {detector.dense}'.encode())
+    digest.update(repr(getattr(detector.decode, 'settings', '')).encode())
+    for name, tensor in detector.dense.state_dict().items():
+        digest.update(f'{name} {tuple(tensor.shape)} {tensor.dtype}'.encode())
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data
+                      if tensor.numel() else b'')
+    return digest.hexdigest()[:16]
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """
+    Read 'WIDTHxHEIGHT' (pixels) as (height, width).
+
+    :raises ParameterError: when the text is not of that form.
+    """
+    try:
+        width, height = (int(part) for part in text.lower().split('x'))
+    except ValueError:
+        raise ParameterError(f'expected a size like 640x480 (width x height), '
+                             f'got {text!r}') from None
+    if not (32 <= width <= 8192 and 32 <= height <= 8192):
+        raise ParameterError(f'width and height must lie in 32..8192 pixels, got {text!r}')
+    return height, width

@@ -1,0 +1,110 @@
+"""Detectors by name: every torchvision builder, with weights from the hub, a file, or a seed."""
+
+import os
+from pathlib import Path
+
+import torch
+import torchvision
+from torch import nn
+
+from intradp_ros.errors import ModelError
+from intradp_ros.model import families
+from intradp_ros.model.detector import Detector
+
+
+def names() -> list[str]:
+    """All detectors that `build` knows."""
+    return sorted(torchvision.models.list_models(module=torchvision.models.detection))
+
+
+def build(name: str, weights: str = 'random', seed: int = 0,
+          input_size: tuple[int, int] | None = None, score_threshold: float | None = None,
+          max_detections: int | None = None, device: str = 'cpu') -> Detector:
+    """
+    Build one detector, in eval mode, ready to be split.
+
+    :param name: one of `names()`.
+    :param weights: 'DEFAULT' (torchvision's best, downloaded at the first use), 'random' (from `seed`;
+        boxes mean nothing), or the path of a state_dict (.pt, .pth, .safetensors).
+    :param input_size: (height, width) in pixels, multiples of 32 where the size is free; None for the
+        model's own (SSD), else 480 x 640.
+    :param score_threshold: least score of a detection; None for the model's own.
+    :raises ModelError: for an unknown name, weights that cannot be loaded or do not fit, a bad size.
+    """
+    if name not in names():
+        close = [n for n in names() if name.split('_')[0] in n] or names()
+        raise ModelError(f'unknown model {name!r}; there are: {", ".join(close)}')
+    options = {}
+    if score_threshold is not None:
+        options['box_score_thresh' if 'rcnn' in name else 'score_thresh'] = score_threshold
+    if max_detections is not None:
+        options['box_detections_per_img' if 'rcnn' in name else 'detections_per_img'] = \
+            max_detections
+    enum = torchvision.models.get_model_weights(name)
+    labels = tuple(enum.DEFAULT.meta['categories'])
+    if weights == 'DEFAULT':
+        try:
+            model = torchvision.models.get_model(name, weights='DEFAULT', **options)
+        except OSError as error:
+            raise ModelError(f'cannot download the weights of {name} ({error}); without internet '
+                             f'give a file, or "random"') from error
+    else:
+        # The seed is for these weights alone; whoever uses torch's generator elsewhere keeps theirs.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = torchvision.models.get_model(
+                name, weights=None, weights_backbone=None, num_classes=len(labels), **options)
+        if weights == 'random':
+            _enliven(model, seed)
+        else:
+            load(model, weights, name)
+    fixed = getattr(model.transform, 'fixed_size', None)
+    size = input_size or (tuple(fixed[::-1]) if fixed else (480, 640))
+    if fixed and tuple(size) != tuple(fixed[::-1]) and name == 'ssd300_vgg16' and min(size) < 300:
+        raise ModelError(f'{name} needs an input of at least 300x300 pixels, got '
+                         f'{size[1]}x{size[0]}')
+    if not fixed and (size[0] % 32 or size[1] % 32):
+        raise ModelError(f'{name} needs an input whose sides are multiples of 32 pixels, got '
+                         f'{size[1]}x{size[0]}')
+    dense, decode = families.split(model)
+    return Detector(name, dense, decode, labels, *size, stretch=bool(fixed), device=device)
+
+
+def load(model: nn.Module, path: str | os.PathLike, name: str) -> None:
+    """
+    Load a state_dict from a file, without running any code that the file may hold.
+
+    :raises ModelError: when the file is missing, is not a state_dict, or does not fit the model.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ModelError(f'no weights file {path} for {name} (parameter "weights": a file, '
+                         f'"DEFAULT" or "random")')
+    try:
+        if path.suffix == '.safetensors':
+            from safetensors.torch import load_file
+            state = load_file(path)
+        else:
+            state = torch.load(path, map_location='cpu', weights_only=True)
+        model.load_state_dict(state)
+    except Exception as error:
+        text = str(error).replace('\n', ' ')
+        raise ModelError(f'{path} does not hold weights for {name}: {text[:600]}') from error
+
+
+def _enliven(model: nn.Module, seed: int) -> None:
+    """
+    Draw random weights that keep activations and scores alive through a deep network.
+
+    Torchvision's initialisation leaves many detectors constant: heads of standard deviation 0.01 give
+    the same score everywhere. He initialisation by fan-in keeps the variance; batch norms are identities.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            fan_in = module.weight[0].numel()
+            with torch.no_grad():
+                module.weight.copy_(torch.randn(module.weight.shape, generator=generator)
+                                    * (2 / fan_in) ** 0.5)
+                if module.bias is not None:
+                    module.bias.zero_()
