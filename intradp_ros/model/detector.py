@@ -113,7 +113,8 @@ class Detector:
     One object detector, ready to be split.
 
     `dense` maps a uint8 image (1, 3, H, W) to the raw head outputs, a tuple of tensors; its first
-    operation is the normalisation. `decode` turns these into boxes in input pixels.
+    operation is the normalisation. `decode` turns these into boxes in input pixels; `settings` names
+    what else decides its result (thresholds), for the fingerprint.
     """
 
     name: str
@@ -124,6 +125,7 @@ class Detector:
     input_width: int
     stretch: bool = False
     device: str = 'cpu'
+    settings: str = ''
     fingerprint: str = field(init=False, default='')
 
     def __post_init__(self):
@@ -189,11 +191,11 @@ class Detector:
 
 
 def fingerprint(detector: Detector) -> str:
-    """Hash what decides the result: structure, weights, labels, input size (16 hex digits)."""
+    """Hash what decides the result: structure, weights, labels, sizes, thresholds (16 hex digits)."""
     digest = hashlib.sha256()
     digest.update(f'{detector.name} {detector.input_height}x{detector.input_width} '
                   f'{detector.stretch} {detector.labels} {detector.dense}'.encode())
-    digest.update(repr(getattr(detector.decode, 'settings', '')).encode())
+    digest.update(detector.settings.encode())
     for name, tensor in detector.dense.state_dict().items():
         digest.update(f'{name} {tuple(tensor.shape)} {tensor.dtype}'.encode())
         digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data

@@ -67,7 +67,8 @@ def build(name: str, weights: str = 'random', seed: int = 0,
         raise ModelError(f'{name} needs an input whose sides are multiples of 32 pixels, got '
                          f'{size[1]}x{size[0]}')
     dense, decode = families.split(model)
-    return Detector(name, dense, decode, labels, *size, stretch=bool(fixed), device=device)
+    return Detector(name, dense, decode, labels, *size, stretch=bool(fixed), device=device,
+                    settings=f'score {score_threshold} most {max_detections}')
 
 
 def load(model: nn.Module, path: str | os.PathLike, name: str) -> None:
@@ -96,15 +97,32 @@ def _enliven(model: nn.Module, seed: int) -> None:
     """
     Draw random weights that keep activations and scores alive through a deep network.
 
-    Torchvision's initialisation leaves many detectors constant: heads of standard deviation 0.01 give
-    the same score everywhere. He initialisation by fan-in keeps the variance; batch norms are identities.
+    Torchvision's own initialisation leaves many detectors constant. Here each layer is drawn by He's rule,
+    then scaled on one noise image until its output has a variance near one (LSUV, Mishkin and Matas
+    2016, section 2). The factors are powers of two, so that two machines whose last bits differ still
+    get the same weights, and with them the same fingerprint.
     """
     generator = torch.Generator().manual_seed(seed)
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-            fan_in = module.weight[0].numel()
-            with torch.no_grad():
-                module.weight.copy_(torch.randn(module.weight.shape, generator=generator)
-                                    * (2 / fan_in) ** 0.5)
-                if module.bias is not None:
-                    module.bias.zero_()
+    scaled = set()
+
+    def scale(layer: nn.Module, _, output: torch.Tensor) -> torch.Tensor:
+        if layer in scaled or not output.numel():
+            return output
+        scaled.add(layer)
+        factor = 2.0 ** -round(torch.log2(output.std(correction=0).clamp_min(1e-20)).item())
+        layer.weight.mul_(factor)
+        return output * factor
+
+    hooks = []
+    with torch.no_grad():
+        for layer in model.modules():
+            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+                fan_in = layer.weight[0].numel()
+                layer.weight.copy_(torch.randn(layer.weight.shape, generator=generator)
+                                   * (2 / fan_in) ** 0.5)
+                if layer.bias is not None:
+                    layer.bias.zero_()
+                hooks.append(layer.register_forward_hook(scale))
+        model.eval()([torch.rand(3, 320, 320, generator=generator)])
+    for hook in hooks:
+        hook.remove()
