@@ -7,6 +7,7 @@ stays in the postprocess, which runs once, where all raw outputs are.
 """
 
 import hashlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -140,7 +141,25 @@ class Detector:
     @property
     def input_bytes(self) -> int:
         """Bytes of the uint8 input."""
-        return self.input_height * self.input_width * 3
+        return int(np.prod(self.input_shape))
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Shape of the uint8 input: (height, width, 3)."""
+        return self.input_height, self.input_width, 3
+
+    def geometry(self, source: tuple[int, int]) -> Geometry:
+        """Say how an image of (height, width) pixels lies in the input; raises ImageError."""
+        return Geometry.fit(source, (self.input_height, self.input_width), self.stretch)
+
+    def warm_up(self, clock: Callable[[], float] = time.monotonic, runs: int = 3) -> list[float]:
+        """Run the dense part a few times; give the seconds of each."""
+        times = []
+        for _ in range(runs):
+            begin = clock()
+            self.raw(np.zeros(self.input_shape, np.uint8))
+            times.append(clock() - begin)
+        return times
 
     def preprocess(self, image: np.ndarray) -> tuple[np.ndarray, Geometry]:
         """
@@ -152,8 +171,7 @@ class Detector:
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             raise ImageError(f'expected a uint8 image (height, width, 3), got {image.dtype} '
                              f'{tuple(image.shape)}')
-        geometry = Geometry.fit(image.shape[:2], (self.input_height, self.input_width),
-                                self.stretch)
+        geometry = self.geometry(image.shape[:2])
         size = geometry.content_width, geometry.content_height
         if image.shape[1::-1] != size:
             shrinks = size[0] < image.shape[1]
@@ -161,7 +179,7 @@ class Detector:
                                interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
         if size == (self.input_width, self.input_height):
             return np.ascontiguousarray(image), geometry
-        padded = np.zeros((self.input_height, self.input_width, 3), np.uint8)
+        padded = np.zeros(self.input_shape, np.uint8)
         padded[:size[1], :size[0]] = image
         return padded, geometry
 

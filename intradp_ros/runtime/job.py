@@ -1,0 +1,76 @@
+"""One frame on the device: whoever has its detections first publishes them, and nobody after that."""
+
+import itertools
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from intradp_ros.model.detector import Detections
+from intradp_ros.planning.link import FrameTransfer
+from intradp_ros.runtime.wire import Ack, AckState, CameraFrame, Report
+
+
+@dataclass
+class Job:
+    """
+    A frame in work.
+
+    `offered` says that the edge was given this frame. `changed` is set when the edge answered or
+    will not answer: the inference thread waits for it rather than for a time.
+    """
+
+    camera: CameraFrame
+    image: np.ndarray
+    report: Report
+    offered: bool = False
+    reason: str = ''
+    refused: str = ''
+    transfer: FrameTransfer = field(default_factory=FrameTransfer)
+    changed: threading.Event = field(default_factory=threading.Event)
+    ended: threading.Event = field(default_factory=threading.Event)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _indices: Iterator[int] = field(default_factory=itertools.count)
+
+    @property
+    def number(self) -> int:
+        """Number of the frame within its session."""
+        return self.report.frame
+
+    def next_index(self) -> int:
+        """Give the index of the frame's next message."""
+        return next(self._indices)
+
+    def claim(self) -> bool:
+        """Win the right to end this frame: True exactly once."""
+        with self._lock:
+            if self.ended.is_set():
+                return False
+            self.ended.set()
+            self.changed.set()
+            return True
+
+    def on_ack(self, ack: Ack, now: float) -> None:
+        """Note what the edge says about this frame."""
+        self.transfer.on_ack(now, ack.messages, ack.bytes)
+        self.report.acknowledged = max(self.report.acknowledged, ack.messages)
+        if ack.state is AckState.DONE:
+            self.report.edge_receive_ms = ack.receive_ms
+            self.report.edge_wait_ms = ack.wait_ms
+            self.report.edge_compute_ms = ack.compute_ms
+        elif ack.state is AckState.REFUSED:
+            self.refused = ack.reason or 'no reason given'
+            self.changed.set()
+
+    def complete(self, source: str, detections: Detections, now: float) -> Report:
+        """Make the final report of a frame that has just been claimed."""
+        report, sent = self.report, list(self.transfer.sent)
+        latency_ms = (now - self.camera.arrival) * 1e3
+        fallback = source == 'device' and report.mode != 'local'
+        return replace(
+            report, source=source, fallback=fallback, reason=self.reason if fallback else '',
+            detections=len(detections), latency_ms=latency_ms,
+            deadline_met=latency_ms <= report.deadline_ms,
+            messages=len(sent), bytes=sum(s.size for s in sent),
+            send_ms=sum(s.end - s.begin for s in sent) * 1e3)
