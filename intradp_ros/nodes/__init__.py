@@ -1,0 +1,1 @@
+"""The thin ROS layer: parameters, QoS, conversions, and one file a node."""

@@ -1,1 +1,202 @@
-def main(): ...
+"""The robot's side: camera images in, exactly one Detection2DArray a processed frame out."""
+
+import time
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
+from rclpy.qos import ReliabilityPolicy, qos_profile_sensor_data
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.time import Time
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+from vision_msgs.msg import Detection2DArray, LabelInfo
+
+from intradp_ros.errors import TileError
+from intradp_ros.model import drawing
+from intradp_ros.msg import FrameReport, LinkState, Plan, Tile, TileAck
+from intradp_ros.nodes import conversions, models, parameters, qos
+from intradp_ros.nodes.managed_node import ManagedNode, run
+from intradp_ros.nodes.parameters import Parameter
+from intradp_ros.runtime.device import DeviceSession, DeviceSettings, Outlets
+from intradp_ros.runtime.wire import CameraFrame, FrameResult
+from intradp_ros.tiling.codec import CODECS
+
+_DEFAULTS = DeviceSettings()
+PIXEL_CODECS = tuple(name for name, codec in CODECS.items() if name != 'float32')
+
+LIVE = (
+    Parameter('mode', _DEFAULTS.mode, 'How frames are processed: "local" (whole model here) or '
+              '"offload" (input to the edge, band by band)', choices=('local', 'offload'),
+              live=True),
+    Parameter('tile_count', _DEFAULTS.tile_count, 'Tiles that a frame is cut into; the parameter '
+              'server tunes it', low=1, high=256, live=True),
+    Parameter('codec', _DEFAULTS.codec, 'Codec of input rows; "jpeg" is lossy',
+              choices=PIXEL_CODECS, live=True),
+    Parameter('deadline_ms', _DEFAULTS.deadline_ms, 'Time from the arrival of an image in which its '
+              'detections are wanted; the device answers itself when the edge has not',
+              'ms', 1.0, 60000.0, live=True),
+    Parameter('message_bytes', _DEFAULTS.message_bytes, 'Most bytes of data in one Tile message',
+              'bytes', 1000, 65000, live=True),
+)
+TABLE = (
+    *models.MODEL, *LIVE,
+    Parameter('image_transport', 'raw', 'Topic to subscribe to: "raw" (image) or "compressed" '
+              '(image/compressed)', choices=('raw', 'compressed')),
+    Parameter('reliable_tiles', True, 'QoS of Tile messages: reliable, or best effort'),
+)
+
+
+class DeviceNode(ManagedNode):
+    """Thin: converts messages, and leaves all decisions to the DeviceSession."""
+
+    def __init__(self, **options):
+        super().__init__('device_node', TABLE, **options)
+        self.session: DeviceSession | None = None
+        self._plan = 0
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Create publishers: cheap, no model yet."""
+        self._detections = self.create_publisher(Detection2DArray, 'detections', qos.DETECTIONS)
+        self._reports = self.create_publisher(FrameReport, 'intradp/report', qos.REPORTS)
+        self._links = self.create_publisher(LinkState, 'intradp/link', qos.LINK)
+        self._labels = self.create_publisher(LabelInfo, 'label_info', qos.LATCHED)
+        self._pictures = self.create_publisher(Image, 'detections/image', qos.image(True))
+        self._tiles = self.create_publisher(
+            Tile, 'intradp/tiles', qos.tiles(self.value('reliable_tiles')),
+            qos_overriding_options=QoSOverridingOptions.with_default_policies())
+        return super().on_configure(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Destroy what on_configure created."""
+        for publisher in (self._detections, self._reports, self._links, self._labels,
+                          self._pictures, self._tiles):
+            self.destroy_publisher(publisher)
+        return super().on_cleanup(state)
+
+    def start_work(self) -> None:
+        """Build the model, then listen."""
+        detector = models.build(self)
+        self.session = DeviceSession(detector, self._settings(), Outlets(
+            tile=lambda tile: self._tiles.publish(conversions.message_from_tile(tile)),
+            result=lambda result: self.post(lambda: self._publish(result)),
+            warn=self.warn,
+            edge_matched=lambda: self._tiles.get_subscription_count() > 0), time.monotonic)
+        self._labels.publish(conversions.label_info(
+            detector.labels, self.value('score_threshold'),
+            Header(stamp=self.get_clock().now().to_msg())))
+        self._entities = [
+            self.create_subscription(TileAck, 'intradp/acks', self._on_ack, qos.ACKS),
+            self.create_subscription(Detection2DArray, 'edge/detections', self._on_detections,
+                                     qos.DETECTIONS),
+            self.create_subscription(Plan, 'intradp/plan', self._on_plan, qos.LATCHED)]
+        self._timers = [self.create_timer(0.2, self._publish_link),
+                        self.create_timer(0.5, self._follow_camera)]
+        self._camera, self._camera_reliable = None, False
+        self._follow_camera()
+
+    def stop_work(self) -> None:
+        """Free the model and stop listening."""
+        if self.session is None:
+            return
+        self.session.close()
+        self._run_calls()  # results that were on their way to the executor
+        self.session = None
+        for entity in (*self._entities, self._camera):
+            self.destroy_subscription(entity)
+        for timer in self._timers:
+            self.destroy_timer(timer)
+
+    def apply_parameters(self) -> None:
+        """Hand live parameters to the session; it takes them over at the next frame."""
+        if self.session is not None:
+            self.session.settings = self._settings()
+
+    def _settings(self) -> DeviceSettings:
+        return DeviceSettings(plan=self._plan, **parameters.values(self, LIVE))
+
+    # -- what comes in -------------------------------------------------------------------------
+
+    def _follow_camera(self) -> None:
+        """
+        Subscribe as the camera publishes: reliable if every publisher is, else best effort.
+
+        A reliable reader of a best-effort camera would hear nothing at all.
+        """
+        raw = self.value('image_transport') == 'raw'
+        kind, topic = (Image, 'image') if raw else (CompressedImage, 'image/compressed')
+        cameras = self.get_publishers_info_by_topic(self.resolve_topic_name(topic))
+        reliable = bool(cameras) and all(
+            c.qos_profile.reliability is ReliabilityPolicy.RELIABLE for c in cameras)
+        if self._camera is not None and (not cameras or reliable == self._camera_reliable):
+            return
+        if self._camera is not None:
+            self.destroy_subscription(self._camera)
+        self._camera_reliable = reliable
+        self._camera = self.create_subscription(
+            kind, topic, self._on_image, qos.image(True) if reliable else qos_profile_sensor_data,
+            qos_overriding_options=QoSOverridingOptions.with_default_policies())
+
+    def _on_image(self, image: Image | CompressedImage) -> None:
+        decode = conversions.rgb_from_image if isinstance(image, Image) else \
+            conversions.rgb_from_compressed
+        age = (self.get_clock().now() - Time.from_msg(
+            image.header.stamp, clock_type=self.get_clock().clock_type)).nanoseconds / 1e9
+        self.session.submit(CameraFrame(conversions.stamp_from(image.header), time.monotonic(),
+                                        age, lambda: decode(image)))
+
+    def _on_ack(self, message: TileAck) -> None:
+        try:
+            self.session.on_ack(conversions.ack_from_message(message))
+        except TileError as error:
+            self.warn(str(error))
+
+    def _on_detections(self, message: Detection2DArray) -> None:
+        try:
+            self.session.on_detections(conversions.stamp_from(message.header),
+                                       conversions.detections_from_message(message))
+        except TileError as error:
+            self.warn(f'edge/detections: {error}')
+
+    def _on_plan(self, plan: Plan) -> None:
+        """Remember the plan's number; its values come as parameters, where each is judged."""
+        self._plan = plan.number
+        self.apply_parameters()
+
+    # -- what goes out (on the executor's thread) ----------------------------------------------
+
+    def _publish(self, result: FrameResult) -> None:
+        header = conversions.header_from(result.stamp)
+        self._detections.publish(conversions.message_from_detections(result.detections, header))
+        self._reports.publish(conversions.message_from_report(result.report))
+        if self._pictures.get_subscription_count():
+            picture = drawing.annotate(result.image, result.detections,
+                                       self.session.detector.labels, result.report.source)
+            self._pictures.publish(conversions.image_from_rgb(picture, header))
+
+    def _publish_link(self) -> None:
+        session = self.session
+        header = Header(stamp=self.get_clock().now().to_msg())
+        self._links.publish(conversions.message_from_link(
+            session.link(), header, session.edge_alive, session.answered, session.unanswered))
+
+    def figures(self) -> tuple[bytes, str, dict[str, object]]:
+        """Say how it goes."""
+        session, link = self.session, self.session.link()
+        mode = self.value('mode')
+        silent = mode != 'local' and not session.edge_alive
+        return (
+            DiagnosticStatus.WARN if silent else DiagnosticStatus.OK,
+            'the device computes alone: ' + (session.edge_fault or 'no edge') if silent
+            else f'mode {mode}',
+            {'mode': mode, 'model': session.detector.identity,
+             'images received': session.mailbox.received,
+             'images dropped': session.mailbox.dropped, 'images rejected': session.rejected,
+             'frames answered by the edge': session.answered,
+             'frames finished alone': session.unanswered,
+             'goodput [MB/s]': link.goodput / 1e6, 'round trip [ms]': link.round_trip * 1e3,
+             'loss': link.loss})
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node."""
+    return run(DeviceNode, args)

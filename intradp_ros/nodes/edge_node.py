@@ -1,1 +1,151 @@
-def main(): ...
+"""The edge server's side: tiles of any number of robots in, detections and acknowledgements out."""
+
+import time
+from dataclasses import dataclass
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
+from rclpy.publisher import Publisher
+from rclpy.qos import ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.subscription import Subscription
+from std_msgs.msg import Header
+from vision_msgs.msg import Detection2DArray, LabelInfo
+
+from intradp_ros.model.detector import Detections
+from intradp_ros.msg import Tile, TileAck
+from intradp_ros.nodes import conversions, models, qos
+from intradp_ros.nodes.managed_node import ManagedNode, run
+from intradp_ros.nodes.parameters import Parameter
+from intradp_ros.runtime.edge import EdgeOutlets, EdgeSession
+from intradp_ros.runtime.wire import Ack, Stamp
+
+TILES = '/intradp/tiles'
+
+TABLE = (
+    *models.MODEL,
+    # An empty list has no type in ROS: a list of one empty text stands for it.
+    Parameter('robots', [''], 'Namespaces of the robots to serve, such as /robot; [""]: every one '
+              'that publishes intradp/tiles'),
+    Parameter('max_robots', 16, 'Most robots served at a time: bounds the memory', low=1, high=256),
+    Parameter('workers', 1, 'Threads that run the model', low=1, high=64),
+)
+
+
+@dataclass
+class Robot:
+    """What belongs to one robot's namespace."""
+
+    tiles: Subscription
+    acks: Publisher
+    detections: Publisher
+    reliable: bool
+
+
+class EdgeNode(ManagedNode):
+    """Thin: finds robots, converts messages, and leaves the rest to the EdgeSession."""
+
+    def __init__(self, **options):
+        super().__init__('edge_node', TABLE, **options)
+        self.session: EdgeSession | None = None
+        self.robots: dict[str, Robot] = {}
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Create publishers: cheap, no model yet."""
+        self._labels = self.create_publisher(LabelInfo, 'label_info', qos.LATCHED)
+        return super().on_configure(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Destroy what on_configure created."""
+        self.destroy_publisher(self._labels)
+        return super().on_cleanup(state)
+
+    def start_work(self) -> None:
+        """Build the model, then look for robots."""
+        detector = models.build(self)
+        self.session = EdgeSession(detector, EdgeOutlets(
+            ack=lambda name, ack: self.post(lambda: self._publish_ack(name, ack)),
+            result=lambda *result: self.post(lambda: self._publish_result(*result)),
+            warn=self.warn), time.monotonic, self.value('workers'))
+        self._labels.publish(conversions.label_info(
+            detector.labels, self.value('score_threshold'),
+            Header(stamp=self.get_clock().now().to_msg())))
+        self._finder = self.create_timer(0.2, self._find_robots)
+
+    def stop_work(self) -> None:
+        """Free the model and leave the robots."""
+        if self.session is None:
+            return
+        self.session.close()
+        self._run_calls()
+        self.session = None
+        self.destroy_timer(self._finder)
+        for name in list(self.robots):
+            self._leave(name)
+
+    # -- robots --------------------------------------------------------------------------------
+
+    def _find_robots(self) -> None:
+        """Serve each namespace in which somebody publishes tiles, as it publishes them."""
+        wanted = [name for name in self.value('robots') if name]
+        for topic, types in self.get_topic_names_and_types():
+            if not topic.endswith(TILES) or 'intradp_ros/msg/Tile' not in types:
+                continue
+            name = topic.removesuffix(TILES) or '/'
+            publishers = self.get_publishers_info_by_topic(topic)
+            if not publishers or (wanted and name not in wanted):
+                continue
+            reliable = all(p.qos_profile.reliability is ReliabilityPolicy.RELIABLE
+                           for p in publishers)
+            if name in self.robots and self.robots[name].reliable == reliable:
+                continue
+            if name not in self.robots and len(self.robots) >= self.value('max_robots'):
+                self.warn(f'robot {name} is not served: there are {len(self.robots)} already '
+                          f'(parameter max_robots)')
+                continue
+            if name in self.robots:
+                self._leave(name)
+            self._serve(name, topic, reliable)
+
+    def _serve(self, name: str, topic: str, reliable: bool) -> None:
+        root = topic.removesuffix(TILES)
+        self.robots[name] = Robot(
+            self.create_subscription(
+                Tile, topic, lambda message: self._on_tile(name, message), qos.tiles(reliable),
+                qos_overriding_options=QoSOverridingOptions.with_default_policies()),
+            self.create_publisher(TileAck, f'{root}/intradp/acks', qos.ACKS),
+            self.create_publisher(Detection2DArray, f'{root}/edge/detections', qos.DETECTIONS),
+            reliable)
+        self.get_logger().info(f'serving robot {name}')
+
+    def _leave(self, name: str) -> None:
+        robot = self.robots.pop(name)
+        self.destroy_subscription(robot.tiles)
+        self.destroy_publisher(robot.acks)
+        self.destroy_publisher(robot.detections)
+
+    # -- messages ------------------------------------------------------------------------------
+
+    def _on_tile(self, name: str, message: Tile) -> None:
+        self.session.on_tile(name, conversions.tile_from_message(message))
+
+    def _publish_ack(self, name: str, ack: Ack) -> None:
+        if name in self.robots:
+            self.robots[name].acks.publish(conversions.message_from_ack(ack))
+
+    def _publish_result(self, name: str, stamp: Stamp, detections: Detections) -> None:
+        if name in self.robots:
+            self.robots[name].detections.publish(conversions.message_from_detections(
+                detections, conversions.header_from(stamp)))
+
+    def figures(self) -> tuple[bytes, str, dict[str, object]]:
+        """Say how it goes."""
+        figures: dict[str, object] = {'model': self.session.detector.identity}
+        for name, robot in self.session.robots.copy().items():
+            figures |= {f'{name} {what}': count for what, count in robot.counts.items()}
+        return DiagnosticStatus.OK, f'serving {len(self.robots)} robots', figures
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node."""
+    return run(EdgeNode, args)

@@ -1,1 +1,159 @@
-def main(): ...
+"""Tunes a robot's device node from the quality of its link, through the ROS parameter services."""
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rcl_interfaces.msg import ParameterEvent
+from rclpy.node import Node
+from rclpy.parameter import Parameter as Value
+from rclpy.parameter import parameter_value_to_python
+from rclpy.parameter_client import AsyncParameterClient
+from rclpy.qos import qos_profile_parameter_events
+from rclpy.task import Future
+
+from intradp_ros.msg import LinkState, Plan
+from intradp_ros.nodes import conversions, parameters, qos
+from intradp_ros.nodes.device_node import PIXEL_CODECS
+from intradp_ros.nodes.managed_node import run
+from intradp_ros.nodes.parameters import Parameter
+from intradp_ros.planning import tile_count
+from intradp_ros.planning.link import LinkEstimate
+from intradp_ros.planning.ownership import Ownership
+
+KEPT = (
+    Parameter('mode', '', 'Mode to set on the device; empty: leave it', live=True,
+              choices=('', 'local', 'offload')),
+    Parameter('tile_count', 0, 'Tile count to set on the device; 0: tuned from the link',
+              low=0, high=256, live=True),
+    Parameter('codec', '', 'Codec to set on the device; empty: leave it', live=True,
+              choices=('', *PIXEL_CODECS)),
+    Parameter('deadline_ms', 0.0, 'Deadline to set on the device; 0: leave it', 'ms', 0.0, 60000.0,
+              live=True),
+)
+TABLE = (
+    *KEPT,
+    Parameter('device', 'device_node', 'Name of the device node, in this namespace or absolute'),
+    Parameter('period', 1.0, 'Time between two looks at the link', 's', 0.1, 60.0),
+)
+
+
+class ParameterServer(Node):
+    """
+    Sets what it is asked to keep, tunes the tile count, and leaves alone what an operator set.
+
+    It may die and come back at any time: the device goes on with what it has.
+    """
+
+    def __init__(self, overrides: dict[str, object] | None = None, **options):
+        super().__init__('parameter_server', parameter_overrides=[
+            Value(key, value=value) for key, value in (overrides or {}).items()], **options)
+        parameters.declare(self, TABLE, lambda: True)
+        name = self.get_parameter('device').value
+        namespace = self.get_namespace().rstrip('/')
+        self._device = name if name.startswith('/') else f'{namespace}/{name}'
+        self._client = AsyncParameterClient(self, self._device)
+        self._owner = Ownership()
+        self._link: LinkEstimate | None = None
+        self._has: dict[str, object] = {}  # what the device has, as far as it is known
+        self._pending: Future | None = None
+        self._reason = 'no link state yet'
+        self._number = 0
+        self._plans = self.create_publisher(Plan, 'intradp/plan', qos.LATCHED)
+        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        self.create_subscription(LinkState, 'intradp/link', self._on_link, qos.LINK)
+        self.create_subscription(ParameterEvent, '/parameter_events', self._on_event,
+                                 qos_profile_parameter_events)
+        self.create_timer(self.get_parameter('period').value, self._tune)
+        self.create_timer(1.0, self._publish_diagnostics)
+        self.add_post_set_parameters_callback(self._on_own_change)
+
+    # -- what comes in -------------------------------------------------------------------------
+
+    def _on_link(self, message: LinkState) -> None:
+        self._link = conversions.link_from_message(message)
+
+    def _on_event(self, event: ParameterEvent) -> None:
+        if event.node != self._device:
+            return
+        if event.new_parameters:
+            self._has.clear()  # the device has (re)started: look at it again
+        for parameter in event.changed_parameters:
+            value = parameter_value_to_python(parameter.value)
+            if parameter.name not in {p.name for p in KEPT}:
+                continue
+            self._has[parameter.name] = value
+            if self._owner.on_changed(parameter.name, value):
+                self.get_logger().info(f'an operator set {parameter.name} to {value!r}; it stays '
+                                       f'(to give it back: ros2 param set '
+                                       f'{self.get_fully_qualified_name()} {parameter.name} ...)')
+
+    def _on_own_change(self, changes: list[Value]) -> None:
+        """Setting a parameter here says who it belongs to now: this server."""
+        for change in changes:
+            self._owner.release(change.name)
+
+    # -- what goes out -------------------------------------------------------------------------
+
+    def _wanted(self) -> dict[str, object]:
+        kept = {p.name: self.get_parameter(p.name).value for p in KEPT}
+        wanted = {name: value for name, value in kept.items() if value}
+        if 'tile_count' not in wanted and self._link is not None:
+            choice = tile_count.choose(self._link, self._has['tile_count'])
+            wanted['tile_count'], self._reason = choice.tile_count, choice.reason
+        return wanted
+
+    def _tune(self) -> None:
+        if self._pending is not None or not self._client.services_are_ready():
+            return
+        if not self._has:
+            self._ask([p.name for p in KEPT])
+            return
+        changes = {name: value for name, value in self._wanted().items()
+                   if value != self._has.get(name) and self._owner.request(name, value)}
+        if changes:
+            self._pending = self._client.set_parameters(
+                [Value(name, value=value) for name, value in changes.items()])
+            self._pending.add_done_callback(lambda done: self._on_set(changes, done))
+        elif not self._number:
+            self._publish_plan()
+
+    def _ask(self, names: list[str]) -> None:
+        def answered(done: Future) -> None:
+            self._pending = None
+            if done.result() is not None:
+                self._has.update(zip(names, map(parameter_value_to_python, done.result().values)))
+        self._pending = self._client.get_parameters(names)
+        self._pending.add_done_callback(answered)
+
+    def _on_set(self, changes: dict[str, object], done: Future) -> None:
+        self._pending = None
+        if done.result() is None:
+            return
+        for (name, value), result in zip(changes.items(), done.result().results):
+            if result.successful:
+                self._has[name] = value
+                self.get_logger().info(f'set {name} of {self._device} to {value!r}: '
+                                       f'{self._reason}')
+            else:
+                self.get_logger().warning(f'{self._device} refused {name} = {value!r}: '
+                                          f'{result.reason}')
+        self._publish_plan()
+
+    def _publish_plan(self) -> None:
+        self._number += 1
+        self._plans.publish(Plan(
+            stamp=self.get_clock().now().to_msg(), number=self._number, reason=self._reason[:512],
+            **{p.name: self._has[p.name] for p in KEPT}))
+
+    def _publish_diagnostics(self) -> None:
+        pinned = {f'pinned by an operator: {k}': v for k, v in self._owner.pinned.items()}
+        array = DiagnosticArray(status=[conversions.diagnostic(
+            f'{self.get_fully_qualified_name().lstrip("/")}: plan', self.get_namespace(),
+            DiagnosticStatus.OK if self._has else DiagnosticStatus.WARN,
+            self._reason if self._has else f'{self._device} does not answer',
+            {'plan': self._number, **self._has, **pinned})])
+        array.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(array)
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node."""
+    return run(ParameterServer, args)

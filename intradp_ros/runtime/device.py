@@ -87,8 +87,8 @@ class DeviceSession:
         self._job: Job | None = None
         self._ending = threading.Lock()
         self._links = LinkEstimator()
-        # Why the edge is not waited for; '' while it answers. And when it was last given a frame.
-        self._edge_fault = ''
+        # Why the edge is not waited for, '' while it answers; and when it was last given a frame.
+        self.edge_fault = ''
         self._probed = float('-inf')
         self._local_times = deque(detector.warm_up(clock), maxlen=9)
         self._sender = Sender(outlets.tile, clock, lambda e: outlets.warn(f'cannot publish: {e}'))
@@ -98,7 +98,7 @@ class DeviceSession:
     @property
     def edge_alive(self) -> bool:
         """True while an edge is matched and answered the last frame that it was given."""
-        return not self._edge_fault and self._outlets.edge_matched()
+        return not self.edge_fault and self._outlets.edge_matched()
 
     def submit(self, frame: CameraFrame) -> None:
         """Take a camera frame; it replaces one that still waits. Never blocks."""
@@ -112,13 +112,13 @@ class DeviceSession:
         if job and ack.frame == job.number:
             job.on_ack(ack, self._clock())
         if ack.state is AckState.DONE:
-            self._edge_fault = ''
+            self.edge_fault = ''
 
     def on_detections(self, stamp: Stamp, detections: Detections) -> None:
         """Take the edge's detections; those of a frame that has ended are of no use any more."""
         job = self._job
         if job and job.offered and stamp == job.camera.stamp:
-            self._edge_fault = ''
+            self.edge_fault = ''
             if self._end(job, 'edge', detections):
                 self.answered += 1
 
@@ -170,20 +170,20 @@ class DeviceSession:
         if not self._outlets.edge_matched():
             return 'no edge'
         now = self._clock()
-        if self._edge_fault and now < self._probed + PROBE_PERIOD:
-            return self._edge_fault
+        if self.edge_fault and now < self._probed + PROBE_PERIOD:
+            return self.edge_fault
         self._probed = now
         self._send(job, pixels, settings)
-        if not self._edge_fault:
+        if not self.edge_fault:
             local = MARGIN * statistics.median(self._local_times)
             patience = job.camera.arrival + settings.deadline_ms / 1e3 - local - self._clock()
             job.changed.wait(max(0.0, patience))
             if job.ended.is_set():
                 return ''
-            self._edge_fault = f'edge refused: {job.refused}' if job.refused else 'edge silent'
+            self.edge_fault = f'edge refused: {job.refused}' if job.refused else 'edge silent'
             self.unanswered += 1
-            self._outlets.warn(f'frame {job.number}: {self._edge_fault}; the device finishes it')
-        return self._edge_fault
+            self._outlets.warn(f'frame {job.number}: {self.edge_fault}; the device finishes it')
+        return self.edge_fault
 
     def _send(self, job: Job, pixels: np.ndarray, settings: DeviceSettings) -> None:
         """Cut and encode bands; the sender thread publishes each while the next is still being cut."""

@@ -1,0 +1,223 @@
+"""Between ROS messages and the ROS-free types of the package: free functions, one pair a type."""
+
+from array import array
+from dataclasses import fields
+
+import cv2
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+from geometry_msgs.msg import PoseWithCovariance
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+from vision_msgs.msg import (
+    BoundingBox2D,
+    Detection2D,
+    Detection2DArray,
+    LabelInfo,
+    ObjectHypothesis,
+    ObjectHypothesisWithPose,
+    Point2D,
+    Pose2D,
+    VisionClass,
+)
+
+from intradp_ros import msg as messages
+from intradp_ros.errors import ImageError, TileError
+from intradp_ros.model.detector import Detections
+from intradp_ros.planning.link import LinkEstimate
+from intradp_ros.runtime.wire import Ack, AckState, Report, Stamp, Tile
+
+try:
+    from cv_bridge import CvBridge
+except ImportError:
+    CvBridge = None
+
+
+# -- headers -----------------------------------------------------------------------------------
+
+def stamp_from(header: Header) -> Stamp:
+    """Read a header."""
+    return Stamp(header.stamp.sec, header.stamp.nanosec, header.frame_id)
+
+
+def header_from(stamp: Stamp) -> Header:
+    """Write a header."""
+    header = Header(frame_id=stamp.frame_id)
+    header.stamp.sec, header.stamp.nanosec = stamp.sec, stamp.nanosec
+    return header
+
+
+# -- images ------------------------------------------------------------------------------------
+
+def rgb_from_image(image: Image) -> np.ndarray:
+    """
+    Convert any common encoding (rgb8, bgr8, mono8, bayer, yuv422 ...) to uint8 RGB (H, W, 3).
+
+    Through cv_bridge where it is installed, else rosbags-image.
+
+    :raises ImageError: when the encoding is unknown or the data does not fit the size.
+    """
+    expected = image.step * image.height
+    if image.height < 1 or image.width < 1 or len(image.data) < expected or not expected:
+        raise ImageError(f'image of {image.width}x{image.height} pixels with step {image.step} '
+                         f'needs {expected} bytes, got {len(image.data)}')
+    try:
+        if CvBridge is not None:
+            rgb = CvBridge().imgmsg_to_cv2(image, 'rgb8')
+        else:
+            from rosbags.image import message_to_cvimage
+            rgb = message_to_cvimage(image, 'rgb8')
+    except Exception as error:  # both libraries raise many kinds
+        raise ImageError(f'cannot convert encoding {image.encoding!r} of {image.width}x'
+                         f'{image.height} pixels to rgb8: {error}') from error
+    return np.ascontiguousarray(rgb)
+
+
+def rgb_from_compressed(image: CompressedImage) -> np.ndarray:
+    """Decode a CompressedImage (JPEG, PNG) to uint8 RGB (H, W, 3); raises ImageError."""
+    data = np.frombuffer(image.data, np.uint8)
+    try:
+        bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    except cv2.error as error:
+        raise ImageError(f'cannot decode {len(data)} bytes of {image.format!r}: '
+                         f'{error}') from error
+    if bgr is None:
+        raise ImageError(f'cannot decode {len(data)} bytes of {image.format!r}')
+    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+
+
+def image_from_rgb(rgb: np.ndarray, header: Header, encoding: str = 'rgb8') -> Image:
+    """Write uint8 RGB (H, W, 3) as an Image in one of 'rgb8', 'bgr8', 'mono8', 'yuv422_yuy2'."""
+    convert = {'rgb8': None, 'bgr8': cv2.COLOR_RGB2BGR, 'mono8': cv2.COLOR_RGB2GRAY,
+               'yuv422_yuy2': cv2.COLOR_RGB2YUV_YUY2}
+    if encoding not in convert:
+        raise ImageError(f'cannot write encoding {encoding!r}; there are: {", ".join(convert)}')
+    if convert[encoding] is not None:
+        rgb = cv2.cvtColor(rgb, convert[encoding])
+    height, width = rgb.shape[:2]
+    data = np.ascontiguousarray(rgb)
+    return Image(header=header, height=height, width=width, encoding=encoding,
+                 step=data.nbytes // height, data=bytes_field(data))
+
+
+def bytes_field(data: bytes | np.ndarray) -> array:
+    """Copy bytes into what rclpy takes for a uint8[] field without looking at each one."""
+    field = array('B')
+    field.frombytes(memoryview(data).cast('B') if len(data) else b'')
+    return field
+
+
+# -- detections --------------------------------------------------------------------------------
+
+def message_from_detections(detections: Detections, header: Header) -> Detection2DArray:
+    """Write detections; class_id is the class number, whose name LabelInfo holds."""
+    return Detection2DArray(header=header, detections=[
+        Detection2D(
+            header=header,
+            results=[ObjectHypothesisWithPose(
+                hypothesis=ObjectHypothesis(class_id=str(label), score=score),
+                pose=PoseWithCovariance())],
+            bbox=BoundingBox2D(
+                center=Pose2D(position=Point2D(x=(left + right) / 2, y=(top + bottom) / 2)),
+                size_x=right - left, size_y=bottom - top))
+        for (left, top, right, bottom), score, label in zip(
+            detections.boxes.tolist(), detections.scores.tolist(), detections.labels.tolist())])
+
+
+def detections_from_message(message: Detection2DArray) -> Detections:
+    """
+    Read detections that `message_from_detections` wrote.
+
+    :raises TileError: when an object has no hypothesis or a class that is not a number.
+    """
+    boxes, scores, labels = [], [], []
+    for found in message.detections:
+        if not found.results:
+            raise TileError(f'detection {len(boxes)} has no hypothesis')
+        best = found.results[0].hypothesis
+        if not best.class_id.isdecimal():
+            raise TileError(f'class {best.class_id!r} is not a number')
+        center = found.bbox.center.position
+        half_x, half_y = found.bbox.size_x / 2, found.bbox.size_y / 2
+        boxes.append((center.x - half_x, center.y - half_y, center.x + half_x, center.y + half_y))
+        scores.append(best.score)
+        labels.append(int(best.class_id))
+    return Detections(np.array(boxes, np.float32).reshape(-1, 4), np.array(scores, np.float32),
+                      np.array(labels, np.int64))
+
+
+def label_info(labels: tuple[str, ...], threshold: float, header: Header) -> LabelInfo:
+    """Say what class numbers mean."""
+    return LabelInfo(header=header, threshold=float(threshold), class_map=[
+        VisionClass(class_id=i, class_name=name) for i, name in enumerate(labels)])
+
+
+# -- tiles and acknowledgements ----------------------------------------------------------------
+
+_TILE_NUMBERS = ('session', 'frame', 'plan', 'index', 'tensor', 'row_begin', 'row_end', 'codec',
+                 'image_height', 'image_width')
+
+
+def message_from_tile(tile: Tile) -> messages.Tile:
+    """Write a tile."""
+    return messages.Tile(header=header_from(tile.stamp), model=tile.model,
+                         data=bytes_field(tile.data),
+                         **{name: getattr(tile, name) for name in _TILE_NUMBERS})
+
+
+def tile_from_message(message: messages.Tile) -> Tile:
+    """Read a tile; its data is a view into the message."""
+    return Tile(stamp=stamp_from(message.header), model=message.model,
+                data=memoryview(message.data),
+                **{name: getattr(message, name) for name in _TILE_NUMBERS})
+
+
+def message_from_ack(ack: Ack) -> messages.TileAck:
+    """Write an acknowledgement."""
+    return messages.TileAck(**{f.name: getattr(ack, f.name) for f in fields(Ack)
+                               if f.name != 'state'}, state=int(ack.state))
+
+
+def ack_from_message(message: messages.TileAck) -> Ack:
+    """Read an acknowledgement; raises TileError for a state that there is not."""
+    try:
+        state = AckState(message.state)
+    except ValueError:
+        raise TileError(f'acknowledgement of frame {message.frame} has unknown state '
+                        f'{message.state}') from None
+    return Ack(**{f.name: getattr(message, f.name) for f in fields(Ack) if f.name != 'state'},
+               state=state)
+
+
+# -- reports -----------------------------------------------------------------------------------
+
+def message_from_report(report: Report) -> messages.FrameReport:
+    """Write a report."""
+    plain = {f.name: getattr(report, f.name) for f in fields(Report) if f.name != 'stamp'}
+    return messages.FrameReport(header=header_from(report.stamp), **plain)
+
+
+def message_from_link(link: LinkEstimate, header: Header, edge_alive: bool, answered: int,
+                      unanswered: int) -> messages.LinkState:
+    """Write the link's state."""
+    return messages.LinkState(
+        header=header, edge_alive=edge_alive, goodput_bytes_per_s=link.goodput,
+        round_trip_ms=link.round_trip * 1e3, message_cost_ms=link.message_cost * 1e3,
+        loss=link.loss, blocked=link.blocked, frame_bytes=link.frame_bytes,
+        frame_messages=link.frame_messages, answered=answered, unanswered=unanswered)
+
+
+def link_from_message(message: messages.LinkState) -> LinkEstimate:
+    """Read the link's state."""
+    return LinkEstimate(
+        message.goodput_bytes_per_s, message.round_trip_ms / 1e3, message.message_cost_ms / 1e3,
+        message.loss, message.blocked, message.frame_bytes, message.frame_messages)
+
+
+def diagnostic(name: str, hardware_id: str, level: bytes, summary: str,
+               figures: dict[str, object]) -> DiagnosticStatus:
+    """Write one entry of /diagnostics."""
+    return DiagnosticStatus(
+        level=level, name=name, hardware_id=hardware_id, message=summary,
+        values=[KeyValue(key=key, value=f'{value:.4g}' if isinstance(value, float) else str(value))
+                for key, value in figures.items()])

@@ -1,0 +1,166 @@
+"""What the lifecycle nodes share: parameter table, autostart, a way onto the executor, diagnostics, main."""
+
+import signal
+import sys
+import time
+from abc import abstractmethod
+from collections import deque
+from collections.abc import Callable
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.node import Node
+from rclpy.parameter import Parameter as Value
+
+from intradp_ros.errors import IntraDPError
+from intradp_ros.nodes import conversions, parameters
+from intradp_ros.nodes.parameters import Parameter
+
+
+class ManagedNode(LifecycleNode):
+    """
+    A lifecycle node that configures cheaply, holds its model only while active, and starts by itself.
+
+    :param overrides: start values of parameters, as tests give them.
+    """
+
+    def __init__(self, name: str, table: tuple[Parameter, ...],
+                 overrides: dict[str, object] | None = None, **options):
+        super().__init__(name, parameter_overrides=[
+            Value(key, value=value) for key, value in (overrides or {}).items()], **options)
+        self.table = (parameters.AUTOSTART, *table)
+        self.active = False
+        self._calls: deque[Callable[[], None]] = deque()
+        self._wake = self.create_guard_condition(self._run_calls)
+        self._warned: dict[str, float] = {}
+        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        self._diagnostics_timer = self.create_timer(1.0, self._publish_diagnostics)
+        parameters.declare(self, self.table, lambda: self.active)
+        self.add_post_set_parameters_callback(lambda _: self.apply_parameters())
+
+    @abstractmethod
+    def start_work(self) -> None:
+        """Build what is needed while active (called by on_activate); may raise IntraDPError."""
+
+    @abstractmethod
+    def stop_work(self) -> None:
+        """Free what `start_work` built, or what it had built when it raised."""
+
+    @abstractmethod
+    def figures(self) -> tuple[bytes, str, dict[str, object]]:
+        """Give level, summary and figures for /diagnostics while active."""
+
+    def apply_parameters(self) -> None:
+        """Take over changed parameters (after they were judged)."""
+
+    def value(self, name: str):
+        """Read one parameter."""
+        return self.get_parameter(name).value
+
+    # -- lifecycle -----------------------------------------------------------------------------
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Start work; a failure leaves the node inactive and says why."""
+        begin = time.monotonic()
+        try:
+            self.start_work()
+        except IntraDPError as error:
+            self.get_logger().error(f'cannot activate: {error}')
+            self.stop_work()
+            return TransitionCallbackReturn.FAILURE
+        self.active = True
+        self.get_logger().info(f'active after {time.monotonic() - begin:.1f} s')
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop work."""
+        self.close()
+        return super().on_deactivate(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop work, whatever state this was."""
+        self.close()
+        return super().on_shutdown(state)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop work and go back to the beginning."""
+        self.close()
+        return TransitionCallbackReturn.SUCCESS
+
+    def close(self) -> None:
+        """Stop work if there is any; safe at any time."""
+        if self.active:
+            self.active = False
+            self.stop_work()
+
+    def start(self) -> bool:
+        """Configure and activate, if parameter autostart says so; False when that failed."""
+        if not self.value('autostart'):
+            return True
+        return (self.trigger_configure() is TransitionCallbackReturn.SUCCESS
+                and self.trigger_activate() is TransitionCallbackReturn.SUCCESS)
+
+    # -- for the work --------------------------------------------------------------------------
+
+    def post(self, call: Callable[[], None]) -> None:
+        """Have the executor's thread make a call; never blocks, from any thread, in order."""
+        self._calls.append(call)
+        self._wake.trigger()
+
+    def warn(self, text: str) -> None:
+        """Log a warning, each kind (its first words) at most once a second; from any thread."""
+        kind, now = text[:24], time.monotonic()
+        if now >= self._warned.get(kind, 0.0) + 1.0:
+            if len(self._warned) > 100:
+                self._warned.clear()
+            self._warned[kind] = now
+            self.get_logger().warning(text)
+
+    def _run_calls(self) -> None:
+        while self._calls:
+            self._calls.popleft()()
+
+    def _publish_diagnostics(self) -> None:
+        level, summary, figures = self.figures() if self.active else (
+            DiagnosticStatus.WARN, 'not active', {})
+        array = DiagnosticArray(status=[conversions.diagnostic(
+            f'{self.get_fully_qualified_name().lstrip("/")}: work', self.get_namespace(),
+            level, summary, figures)])
+        array.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(array)
+
+
+def run(factory: Callable[[], Node], args: list[str] | None = None) -> int:
+    """
+    Spin one node until SIGINT or SIGTERM.
+
+    :returns: exit code: 0 after a signal, 1 when the node could not start, 2 for bad parameters.
+    """
+    rclpy.init(args=args)
+    # A second signal while things are being closed changes nothing: they are being closed.
+    node, code = None, 0
+    executor = SingleThreadedExecutor()
+    try:
+        node = factory()
+        executor.add_node(node)
+        if isinstance(node, ManagedNode) and not node.start():
+            code = 1
+        else:
+            executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except IntraDPError as error:
+        print(f'error: {error}', file=sys.stderr)
+        code = 2
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        if node is not None:
+            getattr(node, 'close', lambda: None)()
+        executor.shutdown()
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return code

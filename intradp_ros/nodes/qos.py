@@ -1,0 +1,37 @@
+"""Every QoS profile of the package, with the reason for each."""
+
+from rclpy.qos import (
+    DurabilityPolicy,
+    HistoryPolicy,
+    QoSProfile,
+    ReliabilityPolicy,
+)
+
+
+def _profile(reliable: bool, depth: int, latched: bool = False) -> QoSProfile:
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST, depth=depth,
+        reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE)
+
+
+def image(reliable: bool) -> QoSProfile:
+    """Images: only the newest counts. Reliable where the camera is: a best-effort reader loses fragments."""
+    return _profile(reliable, 1)
+
+
+def tiles(reliable: bool) -> QoSProfile:
+    """Tiles: as deep as a frame has messages, or the middleware drops what the sender hands over in one go."""
+    return _profile(reliable, 256)
+
+
+# Acknowledgements: the next one says all that a lost one said.
+ACKS = _profile(False, 16)
+# Detections are few and small, and whoever consumes them wants every one.
+DETECTIONS = _profile(True, 10)
+# Reports: one a frame, for logs and tests that count.
+REPORTS = _profile(True, 50)
+# The plan and the labels: whoever comes late gets the last one.
+LATCHED = _profile(True, 1, latched=True)
+# The link's state: only the newest counts.
+LINK = _profile(True, 1)
