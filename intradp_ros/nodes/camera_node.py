@@ -3,7 +3,6 @@
 from rclpy.node import Node
 from rclpy.parameter import Parameter as Value
 from rclpy.qos import qos_profile_sensor_data
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
@@ -39,7 +38,7 @@ class CameraNode(Node):
         self._first = next(self._images)  # a source that cannot be read is refused at the start
         self._publisher = self.create_publisher(
             Image, 'image', qos.image(True) if self._read['reliable'] else qos_profile_sensor_data,
-            qos_overriding_options=QoSOverridingOptions.with_default_policies())
+            qos_overriding_options=qos.overridable())
         self._timer = self.create_timer(1 / self._read['rate'], self._publish)
         self.add_post_set_parameters_callback(self._apply)
 

@@ -5,7 +5,6 @@ import time
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.qos import ReliabilityPolicy, qos_profile_sensor_data
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
@@ -63,7 +62,7 @@ class DeviceNode(ManagedNode):
         self._pictures = self.create_publisher(Image, 'detections/image', qos.image(True))
         self._tiles = self.create_publisher(
             Tile, 'intradp/tiles', qos.tiles(self.value('reliable_tiles')),
-            qos_overriding_options=QoSOverridingOptions.with_default_policies())
+            qos_overriding_options=qos.overridable())
         return super().on_configure(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -134,7 +133,7 @@ class DeviceNode(ManagedNode):
         self._camera_reliable = reliable
         self._camera = self.create_subscription(
             kind, topic, self._on_image, qos.image(True) if reliable else qos_profile_sensor_data,
-            qos_overriding_options=QoSOverridingOptions.with_default_policies())
+            qos_overriding_options=qos.overridable())
 
     def _on_image(self, image: Image | CompressedImage) -> None:
         decode = conversions.rgb_from_image if isinstance(image, Image) else \

@@ -7,7 +7,6 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.publisher import Publisher
 from rclpy.qos import ReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, LabelInfo
@@ -112,7 +111,7 @@ class EdgeNode(ManagedNode):
         self.robots[name] = Robot(
             self.create_subscription(
                 Tile, topic, lambda message: self._on_tile(name, message), qos.tiles(reliable),
-                qos_overriding_options=QoSOverridingOptions.with_default_policies()),
+                qos_overriding_options=qos.overridable()),
             self.create_publisher(TileAck, f'{root}/intradp/acks', qos.ACKS),
             self.create_publisher(Detection2DArray, f'{root}/edge/detections', qos.DETECTIONS),
             reliable)

@@ -3,9 +3,11 @@
 from rclpy.qos import (
     DurabilityPolicy,
     HistoryPolicy,
+    QoSPolicyKind,
     QoSProfile,
     ReliabilityPolicy,
 )
+from rclpy.qos_overriding_options import QoSOverridingOptions
 
 
 def _profile(reliable: bool, depth: int, latched: bool = False) -> QoSProfile:
@@ -35,3 +37,13 @@ REPORTS = _profile(True, 50)
 LATCHED = _profile(True, 1, latched=True)
 # The link's state: only the newest counts.
 LINK = _profile(True, 1)
+
+
+def overridable() -> QoSOverridingOptions:
+    """
+    Let users override history and depth of images and tiles (`qos_overrides` parameters).
+
+    Reliability is not among them: subscribers follow their publisher, publishers have a parameter of
+    their own. An override would be declared with the first value and then win over what is followed.
+    """
+    return QoSOverridingOptions([QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH])

@@ -1,0 +1,124 @@
+"""What the demo saw, counted and compared, as figures and pictures."""
+
+import json
+import os
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from intradp_ros.model import drawing
+from intradp_ros.model.detector import Detections, Detector
+from intradp_ros.runtime.wire import Report, Stamp
+
+
+@dataclass
+class Record:
+    """All that was seen of one processed frame."""
+
+    report: Report
+    image: np.ndarray | None = None
+    detections: list[Detections] = field(default_factory=list)
+    latency_ms: float = float('nan')
+
+
+def summarize(records: dict[Stamp, Record], detector: Detector, ros_distro: str,
+              rmw: str) -> tuple[dict, list[str]]:
+    """
+    Count the messages and compare each frame with the whole model, run here and now.
+
+    :returns: the figures of summary.json, and in words whatever is wrong.
+    """
+    faults = []
+    numbers = [r.report.frame for r in records.values()]
+    # A frame of which nothing at all was heard leaves a gap in the numbers.
+    gaps = max(numbers) - min(numbers) + 1 - len(set(numbers)) if numbers else 0
+    duplicates = sum(max(0, len(r.detections) - 1) for r in records.values())
+    missing = gaps + sum(not r.detections for r in records.values())
+    if duplicates or missing:
+        faults.append(f'{duplicates} detection messages too many, {missing} missing')
+    differing = 0
+    for stamp, record in tqdm(records.items(), 'comparing with the whole model', unit='frame',
+                              leave=False):
+        if record.image is None:
+            difference = 'its image did not reach the observer'
+        elif not record.detections:
+            continue
+        else:
+            difference = record.detections[0].differs(detector.detect(record.image))
+        if difference:
+            differing += 1
+            faults.append(f'frame {record.report.frame} ({stamp.sec}.{stamp.nanosec:09d}, '
+                          f'{record.report.source}): {difference}')
+    latencies = [r.latency_ms for r in records.values() if r.detections]
+    p50, p95, p99 = np.percentile(latencies, [50, 95, 99]).round(2) if latencies else [0.0] * 3
+    mean = lambda values: round(float(np.mean(list(values))), 1) if records else 0.0  # noqa: E731
+    modes = Counter('fallback' if r.report.fallback else r.report.mode for r in records.values())
+    figures = {
+        'frames': len(records),
+        'detection_messages': sum(len(r.detections) for r in records.values()),
+        'duplicates': duplicates,
+        'missing': missing,
+        'modes': dict(modes),
+        'latency_ms': {'p50': float(p50), 'p95': float(p95), 'p99': float(p99)},
+        'bytes_per_frame': mean(r.report.bytes for r in records.values()),
+        'tiles_per_frame': mean(r.report.tiles for r in records.values()),
+        'equal_to_whole_model': bool(records) and not differing,
+        'model': detector.identity,
+        'objects_per_frame': mean(r.report.detections for r in records.values()),
+        'fallback_reasons': dict(Counter(r.report.reason for r in records.values()
+                                         if r.report.fallback)),
+        'ros_distro': ros_distro,
+        'rmw': rmw,
+    }
+    return figures, faults
+
+
+def table(figures: dict, faults: list[str]) -> str:
+    """Lay the figures out for a terminal."""
+    latency = figures['latency_ms']
+    rows = [
+        ('model', figures['model']),
+        ('frames processed', figures['frames']),
+        ('detection messages', f'{figures["detection_messages"]} ({figures["duplicates"]} '
+                               f'duplicates, {figures["missing"]} missing)'),
+        ('latency, camera stamp to detections', f'p50 {latency["p50"]:.1f}  p95 '
+                                                f'{latency["p95"]:.1f}  p99 {latency["p99"]:.1f} ms'),
+        ('bytes, tiles and objects a frame', f'{figures["bytes_per_frame"]:.0f}, '
+                                             f'{figures["tiles_per_frame"]:.1f}, '
+                                             f'{figures["objects_per_frame"]:.1f}'),
+        ('modes', ', '.join(f'{mode} {n}' for mode, n in figures['modes'].items())),
+        ('equal to the whole model', 'yes' if figures['equal_to_whole_model'] else 'NO'),
+        ('ROS 2 and middleware', f'{figures["ros_distro"]}, {figures["rmw"]}'),
+    ]
+    if figures['fallback_reasons']:
+        rows.insert(6, ('reasons of fallbacks', ', '.join(
+            f'{reason} {n}' for reason, n in figures['fallback_reasons'].items())))
+    width = max(len(name) for name, _ in rows)
+    lines = [f'  {name:<{width}}  {value}' for name, value in rows]
+    return '\n'.join(lines + [f'  ! {fault}' for fault in faults[:10]])
+
+
+def save(out: Path, figures: dict, records: dict[Stamp, Record], labels: tuple[str, ...]) -> None:
+    """Write summary.json and detections.png (annotated frames side by side), whole or not at all."""
+    out.mkdir(parents=True, exist_ok=True)
+    shown = [r for r in records.values() if r.image is not None and r.detections]
+    if shown:
+        chosen = [shown[i] for i in np.linspace(0, len(shown) - 1, min(6, len(shown))).astype(int)]
+        pictures = [drawing.annotate(r.image, r.detections[0], labels,
+                                     f'frame {r.report.frame}, {r.report.source}, '
+                                     f'{r.latency_ms:.0f} ms') for r in chosen]
+        done, png = cv2.imencode('.png', cv2.cvtColor(drawing.grid(pictures, 3),
+                                                      cv2.COLOR_RGB2BGR))
+        if done:
+            _write(out / 'detections.png', png.tobytes())
+    _write(out / 'summary.json', (json.dumps(figures, indent=2) + '\n').encode())
+
+
+def _write(path: Path, data: bytes) -> None:
+    scratch = path.with_name(path.name + '.part')
+    scratch.write_bytes(data)
+    os.replace(scratch, path)
