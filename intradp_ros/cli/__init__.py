@@ -1,0 +1,1 @@
+"""The `intradp` command, free of ROS: one module a sub-command."""
