@@ -1,0 +1,1 @@
+"""Scenes of a robot's world with exact ground truth: objects -> render -> scene, video."""
