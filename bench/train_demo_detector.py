@@ -3,8 +3,8 @@ Train the demo detector on drawn scenes: about an hour on two processor cores.
 
     python bench/train_demo_detector.py --out DIR
 
-An interrupted run goes on from its last checkpoint when it is started again with the same DIR. At the end
-DIR holds demo_detector.safetensors, run.json (the figures of the run) and curve.png.
+An interrupted run goes on from its last checkpoint when it is started again with the same DIR. At
+the end DIR holds demo_detector.safetensors, run.json (the figures of the run) and curve.png.
 """
 
 import argparse
@@ -23,14 +23,14 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from intradp_ros.model.accuracy import Accuracy, Truth, measure
-from intradp_ros.model.demo import DemoNet, Settings, decoder
+from intradp_ros.model.demo import NAME, DemoNet, Settings, decoder
 from intradp_ros.model.demo_loss import loss
 from intradp_ros.model.detector import Detector
 from intradp_ros.scenes.objects import CLASSES
 from intradp_ros.scenes.scene import scene
 
-# (images, (height, width)) of one step, in turn: mostly small windows, which show more scenes a second, and
-# now and then the size that the detector will see. All cost about the same.
+# (images, (height, width)) of one step, in turn: mostly small windows, which show more scenes a
+# second, and now and then the size that the detector will see. All cost about the same.
 SHAPES = ((16, (256, 320)), (16, (256, 320)), (4, (480, 640)))
 IMAGES = max(images for images, _ in SHAPES)
 
@@ -68,7 +68,7 @@ def evaluate(net: DemoNet, scenes: int) -> Accuracy:
     """Accuracy on the first held-out scenes, whole images of 640x480."""
     copy = DemoNet()
     copy.load_state_dict(net.state_dict())
-    detector = Detector('demo_detector', copy, decoder(Settings(score_threshold=0.01)), CLASSES, 480, 640)
+    detector = Detector(NAME, copy, decoder(Settings(score_threshold=0.01)), CLASSES, 480, 640)
     shown = [scene(seed) for seed in range(scenes)]
     return measure([Truth(s.boxes, s.labels) for s in shown],
                    [detector.detect(s.image) for s in tqdm(shown, 'accuracy', leave=False)])
@@ -109,7 +109,7 @@ def draw_curve(history: list[dict], path: Path) -> None:
 
 
 def initial(seed: int) -> DemoNet:
-    """An untrained network whose first scores are near 1 %, so that the background does not drown all."""
+    """An untrained network whose scores are near 1 %: else the background would drown all else."""
     torch.manual_seed(seed)
     net = DemoNet().to(memory_format=torch.channels_last)
     for head in net.heads:
@@ -167,7 +167,8 @@ def train(args: argparse.Namespace) -> None:
         last = time.monotonic()
         if step % 50 == 0:
             means = sums / (step - since)
-            history.append({'step': step, 'class_loss': means[0].item(), 'box_loss': means[1].item()})
+            history.append({'step': step, 'class_loss': means[0].item(),
+                            'box_loss': means[1].item()})
             sums, since = np.zeros(2), step
             bar.set_postfix(classes=f'{means[0]:.3f}', boxes=f'{means[1]:.3f}',
                             map=next((f'{h["map_50"]:.3f} {h["map_50_95"]:.3f}'
@@ -186,7 +187,8 @@ def train(args: argparse.Namespace) -> None:
                'threads': args.threads, 'class_loss': history[-1]['class_loss'],
                'box_loss': history[-1]['box_loss'], 'scenes': args.scenes,
                'map_50': reached.map_50, 'map_50_95': reached.map_50_95,
-               'map_50_by_class': {CLASSES[k]: v for k, v in reached.by_class.items()}, 'history': history}
+               'map_50_by_class': {CLASSES[k]: v for k, v in reached.by_class.items()},
+               'history': history}
     replace(args.out / 'run.json', lambda path: path.write_text(json.dumps(figures, indent=1)))
     replace(args.out / 'curve.png', lambda path: draw_curve(history, path))
     print(json.dumps({k: v for k, v in figures.items() if k != 'history'}, indent=1))
@@ -201,16 +203,16 @@ def main() -> None:
                         help='the rate falls so that training ends by then, if not by --steps')
     parser.add_argument('--rate', type=float, default=2e-3, help='greatest learning rate')
     parser.add_argument('--threads', type=int, default=1,
-                        help='of the training itself; more than the free cores makes it much slower')
+                        help='of the training itself; more than the free cores make it slower')
     parser.add_argument('--workers', type=int, default=1, help='processes that draw scenes')
     parser.add_argument('--every', type=int, default=500, help='steps between checkpoints')
-    parser.add_argument('--scenes', type=int, default=300, help='held-out scenes of the last figure')
+    parser.add_argument('--scenes', type=int, default=300, help='held-out scenes of the figures')
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     try:
         train(args)
     except KeyboardInterrupt:
-        raise SystemExit('interrupted; the same command goes on from the last checkpoint') from None
+        raise SystemExit('interrupted; the same command goes on from the checkpoint') from None
 
 
 if __name__ == '__main__':

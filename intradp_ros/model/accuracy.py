@@ -18,8 +18,8 @@ class Truth:
     """
     What is in one image.
 
-    `boxes` is (N, 4): left, top, right, bottom in pixels. `labels` is (N): class numbers. `ignored` is
-    bool (N): objects that may be found or missed without effect (COCO's crowds); None for no such.
+    `boxes` is (N, 4): left, top, right, bottom in pixels. `labels` is (N): class numbers.
+    `ignored` is bool (N): objects that may be found or missed without effect (COCO's crowds); None for none.
     """
 
     boxes: np.ndarray
@@ -29,7 +29,7 @@ class Truth:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Mean average precision at IoU 0.5 and over 0.5:0.95, and at 0.5 for each class that occurs."""
+    """Mean average precision at IoU 0.5 and over 0.5:0.95, and at 0.5 for each class present."""
 
     map_50: float
     map_50_95: float
@@ -63,10 +63,11 @@ def measure(truths: Sequence[Truth], found: Sequence[Detections]) -> Accuracy:
     :raises ParameterError: when the numbers of images differ, or nothing is to be found in any.
     """
     if len(truths) != len(found):
-        raise ParameterError(f'{len(truths)} images with truth against {len(found)} with detections')
+        raise ParameterError(f'{len(truths)} images with truth against {len(found)} with '
+                             f'detections')
     annotations = _annotations(truths)
     if all(a['iscrowd'] for a in annotations):
-        raise ParameterError(f'no object to be found in {len(truths)} images: accuracy is undefined')
+        raise ParameterError(f'nothing to be found in {len(truths)} images: accuracy is undefined')
     results = _results(found)
     if not len(results):
         return Accuracy(0.0, 0.0, {int(a['category_id']) - 1: 0.0 for a in annotations})

@@ -1,14 +1,14 @@
 """
 The demo detector: small, trained by this project, and made to be split.
 
-An anchor-free one-stage detector (FCOS, arXiv 1904.01355, without its group norms and centre-ness) on
-inverted bottlenecks (MobileNetV2, arXiv 1801.04381). Two things make it split well:
+An anchor-free one-stage detector (FCOS, arXiv 1904.01355, without its group norms and centre-ness)
+on inverted bottlenecks (MobileNetV2, arXiv 1801.04381). Two things make it split well:
 
-- Every operator up to the head outputs is local: a band of rows of its output needs only a band of rows of
-  its input. No squeeze-excitation, no group norm, no global pooling.
+- Every operator up to the head outputs is local: a band of rows of its output needs only a band
+  of rows of its input. No squeeze-excitation, no group norm, no global pooling.
 - All that the image says passes early through one narrow tensor, `dense.narrow`: 16 channels at
-  stride 8, a third of the bytes of the uint8 image even in float32. Nothing else crosses there, few
-  multiply-adds lie before it, and each of its elements sees few rows of the image.
+  stride 8, a third of the bytes of the uint8 image even in float32. Nothing else crosses there,
+  few multiply-adds lie before it, and each of its elements sees few rows of the image.
 """
 
 from dataclasses import dataclass
@@ -23,6 +23,8 @@ from intradp_ros.model.detector import Decode
 from intradp_ros.model.families import Normalize
 from intradp_ros.scenes.objects import CLASSES
 
+NAME = 'demo_detector'
+WEIGHTS = 'weights/demo_detector.safetensors'
 STRIDES = (8, 16, 32)
 NARROW = 16
 
@@ -58,9 +60,9 @@ class DemoNet(nn.Module):
     """
     The dense part: uint8 images (N, 3, H, W), sides multiples of 32, to raw head outputs.
 
-    The outputs are, for strides 8, 16 and 32: class logits (N, K, H / stride, W / stride), then the natural
-    logarithm of the distances, in strides, from the cell's centre to the left, top, right and bottom
-    side of the box (N, 4, H / stride, W / stride).
+    The outputs are, for strides 8, 16 and 32: class logits (N, K, H / stride, W / stride), then
+    the natural logarithm of the distances, in strides, from the cell's centre to the left, top, right
+    and bottom side of the box (N, 4, H / stride, W / stride).
     """
 
     def __init__(self, classes: int = len(CLASSES)):
@@ -143,5 +145,4 @@ def decoder(settings: Settings) -> Decode:
         best = batched_nms(found, scores, labels, settings.nms_threshold)
         best = best[:settings.max_detections]
         return found[best], scores[best], labels[best]
-    decode.settings = settings
     return decode

@@ -1,9 +1,9 @@
 """
 How the demo detector learns: which cell answers for which object, and what its error costs.
 
-Cells are assigned by task alignment (TOOD, arXiv 2108.07755): each object takes the cells inside its box that,
-at the moment, find it best, whatever their level. Scores learn how well the box fits (quality focal loss,
-arXiv 2006.04388), boxes the complete IoU (arXiv 1911.08287).
+Cells are assigned by task alignment (TOOD, arXiv 2108.07755): each object takes the cells inside
+its box that, at the moment, find it best, whatever their level. Scores learn how well the box fits
+(quality focal loss, arXiv 2006.04388), boxes the complete IoU (arXiv 1911.08287).
 """
 
 import torch
@@ -34,9 +34,10 @@ def assign(scores: Tensor, boxes: Tensor, points: Tensor, truth: Tensor,
     """
     Assign objects to cells.
 
-    :param scores: (N, M, K); `boxes`: (N, M, 4) in pixels; `points`: (M, 2), the cells' centres.
+    :param scores: of each cell and class (N, M, K).
+    :param boxes: of each cell (N, M, 4), in pixels; `points`: the cells' centres (M, 2).
     :param truth: true boxes (N, G, 4); `labels`: (N, G), -1 for padding.
-    :returns: object number (N, M), -1 for background, and the score that the cell should give (N, M).
+    :returns: object number (N, M), -1 for background; the score that the cell should give (N, M).
     """
     real = labels >= 0
     score = scores.gather(2, labels.clamp(min=0)[:, None].expand(-1, scores.shape[1], -1))
@@ -61,7 +62,8 @@ def loss(raw: tuple[Tensor, ...], truth: Tensor, labels: Tensor) -> tuple[Tensor
     """
     Cost of the classes and of the boxes, each per unit of target score.
 
-    :param raw: outputs of `DemoNet` on N images; `truth`: (N, G, 4); `labels`: (N, G), -1 for padding.
+    :param raw: outputs of `DemoNet` on N images.
+    :param truth: true boxes (N, G, 4); `labels`: (N, G), -1 for padding.
     """
     logits, boxes, points, strides = flatten(raw)
     owner, target = assign(logits.sigmoid(), boxes, points, truth, labels)

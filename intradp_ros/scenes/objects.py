@@ -3,8 +3,8 @@ What the scenes show: one drawing function for each class.
 
 A drawing is a list of parts, painted in order, each a polygon (N, 2) and an RGB colour in [0, 1].
 Coordinates are x to the right and y down; the object is about 1 high and centred at the origin.
-Every choice (colour, pattern, proportions) comes from the generator that is passed in, so that one seed
-always draws one and the same thing.
+Every choice (colour, pattern, proportions) comes from the generator that is passed in, so that one
+seed always draws one and the same thing.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ Drawing = list[Part]
 
 def ellipse(x: float, y: float, rx: float, ry: float, start: float = 0, stop: float = 360,
             points: int = 40) -> np.ndarray:
-    """Polygon of an ellipse, or of the sector between two angles in degrees (0: right, 90: down)."""
+    """Polygon of an ellipse or of a sector between two angles in degrees (0: right, 90: down)."""
     angles = np.radians(np.linspace(start, stop, points))
     arc = np.stack([x + rx * np.cos(angles), y + ry * np.sin(angles)], 1)
     return arc if stop - start == 360 else np.vstack([arc, [[x, y]]])
@@ -131,7 +131,8 @@ def traffic_sign(rng: Generator) -> Drawing:
     yellow = colour(rng, (0.95, 0.78, 0.1), 0.06)
     kind = rng.integers(5)
     if kind == 0:
-        letters = [(rectangle(x, -0.11, x + 0.13, 0.11), white) for x in (-0.35, -0.16, 0.03, 0.22)]
+        letters = [(rectangle(x, -0.11, x + 0.13, 0.11), white)
+                   for x in (-0.35, -0.16, 0.03, 0.22)]
         return [(regular(8, 0.54, 22.5), white), (regular(8, 0.49, 22.5), red), *letters]
     if kind == 1:
         fill = _pick(rng, white, yellow)
@@ -139,16 +140,18 @@ def traffic_sign(rng: Generator) -> Drawing:
         up = regular(3, 0.62, -90) + [0, 0.12]
         return [(up, red), (regular(3, 0.42, -90) + [0, 0.12], fill), *mark]
     if kind == 2:
+        plain = [(ellipse(0, 0, 0.36, 0.36), white)]
         inside = _pick(rng, [(rectangle(-0.3, -0.08, 0.3, 0.08), white)],
-                       [(ellipse(0, 0, 0.36, 0.36), white), (rectangle(-0.2, -0.14, -0.05, 0.14), ink),
-                        (rectangle(0.04, -0.14, 0.2, 0.14), ink)],
-                       [(ellipse(0, 0, 0.36, 0.36), white)])
+                       [*plain, (rectangle(-0.2, -0.14, -0.05, 0.14), ink),
+                        (rectangle(0.04, -0.14, 0.2, 0.14), ink)], plain)
         return [(ellipse(0, 0, 0.5, 0.5), red), *inside]
     if kind == 3:
         arrow = np.array([[-0.07, 0.32], [0.07, 0.32], [0.07, -0.05], [0.2, -0.05], [0, -0.34],
                           [-0.2, -0.05], [-0.07, -0.05]])
-        arrow = arrow @ _pick(rng, np.eye(2), np.array([[0, 1], [-1, 0]]), np.array([[0, -1], [1, 0]]))
-        return [(ellipse(0, 0, 0.5, 0.5), white), (ellipse(0, 0, 0.47, 0.47), blue), (arrow, white)]
+        ahead, left, right = np.array([[[1, 0], [0, 1]], [[0, 1], [-1, 0]], [[0, -1], [1, 0]]])
+        arrow = arrow @ _pick(rng, ahead, left, right)
+        return [(ellipse(0, 0, 0.5, 0.5), white), (ellipse(0, 0, 0.47, 0.47), blue),
+                (arrow, white)]
     return [(regular(4, 0.54), ink), (regular(4, 0.5), yellow),
             (rectangle(-0.05, -0.25, 0.05, 0.08), ink), (ellipse(0, 0.2, 0.06, 0.06), ink)]
 
@@ -209,7 +212,8 @@ def person(rng: Generator) -> Drawing:
 
 def bottle(rng: Generator) -> Drawing:
     """Body, shoulder, neck, cap, and mostly a label."""
-    glass = colour(rng, _pick(rng, (0.12, 0.4, 0.18), (0.4, 0.22, 0.08), (0.6, 0.75, 0.85), None), 0.1)
+    known = _pick(rng, (0.12, 0.4, 0.18), (0.4, 0.22, 0.08), (0.6, 0.75, 0.85), None)
+    glass = colour(rng, known, 0.1)
     half, neck = rng.uniform(0.13, 0.19), rng.uniform(0.04, 0.065)
     shoulder, throat = rng.uniform(-0.2, -0.08), rng.uniform(-0.34, -0.26)
     right = [[neck, -0.44], [neck, throat], [half * 0.8, shoulder - 0.05], [half, shoulder + 0.04],

@@ -1,8 +1,8 @@
 """
 Backgrounds: real photographs that come with scikit-image, cropped and distorted, and textures.
 
-The photographs of `TRAIN` and those of `HELD_OUT` are disjoint: accuracy is measured on, and the demo
-shows, photographs that training never saw.
+The photographs of `TRAIN` and those of `HELD_OUT` are disjoint: accuracy is measured on, and the
+demo shows, photographs that training never saw.
 """
 
 from functools import cache
@@ -12,7 +12,8 @@ import numpy as np
 import skimage.data
 from numpy.random import Generator
 
-TRAIN = ('astronaut', 'brick', 'camera', 'chelsea', 'coins', 'grass', 'hubble_deep_field', 'rocket')
+TRAIN = ('astronaut', 'brick', 'camera', 'chelsea', 'coins', 'grass', 'hubble_deep_field',
+         'rocket')
 HELD_OUT = ('motorcycle', 'coffee', 'gravel')
 
 
@@ -33,9 +34,10 @@ def view(image: np.ndarray, centre: tuple[float, float], zoom: float, roll: floa
     """
     Look at a part of an image; what lies beyond its border is mirrored.
 
-    :param centre: x and y of the point in the middle of the view, as shares of the image's width and height.
-    :param zoom: output pixels for each image pixel, relative to the view that fills the output with
-        the whole image.
+    :param centre: x and y of the point in the middle of the view, as shares of the image's width
+        and height.
+    :param zoom: output pixels for each image pixel, relative to the view that fills the output
+        with the whole image.
     :param roll: turn in degrees.
     :param size: (height, width) of the output in pixels.
     """
@@ -76,8 +78,10 @@ def texture(rng: Generator, size: tuple[int, int]) -> np.ndarray:
 def background(rng: Generator, names: tuple[str, ...], size: tuple[int, int],
                textures: float = 0) -> np.ndarray:
     """
-    Draw a background (uint8, (H, W, 3)): a random part of one of the photographs, turned and recoloured.
+    Draw a background (uint8, (H, W, 3)): a random part of a photograph, turned and recoloured.
 
+    :param names: the photographs to choose from.
+    :param size: (height, width) in pixels.
     :param textures: probability of a texture in place of a photograph.
     """
     if rng.random() < textures:

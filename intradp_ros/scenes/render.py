@@ -1,8 +1,8 @@
 """
 Paints objects into a background and knows which pixel belongs to whom.
 
-Items are painted in order; each pixel belongs to the last item that covers more than half of it. Boxes and
-visible shares are counted from these pixels, so they are exact for what was painted.
+Items are painted in order; each pixel belongs to the last item that covers more than half of it.
+Boxes and visible shares are counted from these pixels, so they are exact for what was painted.
 """
 
 from collections.abc import Sequence
@@ -24,8 +24,8 @@ class Item:
     """
     One object in one image.
 
-    `label` is its class number, or -1 for clutter; `seed` decides its looks. `x`, `y` is its centre and
-    `height` its size in pixels; `roll`, `yaw`, `pitch` its pose in degrees.
+    `label` is its class number, or -1 for clutter; `seed` decides its looks. `x`, `y` is its
+    centre and `height` its size in pixels; `roll`, `yaw`, `pitch` its pose in degrees.
     """
 
     label: int
@@ -51,9 +51,9 @@ class Light:
     """
     Light and camera of one image.
 
-    `direction` is where the light comes from in degrees (0: right, 90: below), `strength` how much it
-    shades, `gain` the brightness, `cast` the gain of each colour. `blur` (standard deviation) and
-    `motion` (length) are in pixels, `noise` is a standard deviation in grey levels.
+    `direction` is where the light comes from in degrees (0: right, 90: below), `strength` how much
+    it shades, `gain` the brightness, `cast` the gain of each colour. `blur` (standard deviation)
+    and `motion` (length) are in pixels, `noise` is a standard deviation in grey levels.
     """
 
     direction: float = -60
@@ -71,10 +71,11 @@ class Scene:
     """
     An image and what is in it.
 
-    `image` is uint8 RGB (H, W, 3). `boxes` is float32 (N, 4): left, top, right, bottom in pixels, the extent
-    of the object's visible pixels, so an object behind another or over the border has the box of what
-    is seen of it. `labels` is int64 (N), numbers into `objects.CLASSES`. `visibility` is float32 (N): the visible
-    share of the pixels that the object would have alone on an endless image.
+    `image` is uint8 RGB (H, W, 3). `boxes` is float32 (N, 4): left, top, right, bottom in pixels,
+    the extent of the object's visible pixels, so an object behind another or over the border has
+    the box of what is seen of it. `labels` is int64 (N), numbers into `objects.CLASSES`.
+    `visibility` is float32 (N): the visible share of the pixels that the object would have alone
+    on an endless image.
     """
 
     image: np.ndarray
@@ -111,8 +112,8 @@ def rasterize(item: Item, light: Light) -> tuple[int, int, np.ndarray, np.ndarra
     """
     Paint one item alone.
 
-    :returns: left and top pixel of the patch, its colours float32 (h, w, 3) in 0..255 multiplied by its
-        coverage, and its coverage float32 (h, w) in [0, 1].
+    :returns: left and top pixel of the patch, its colours float32 (h, w, 3) in 0..255 multiplied
+        by its coverage, and its coverage float32 (h, w) in [0, 1].
     """
     parts, shading = item.drawing()
     polygons = [place(points, item) for points, _ in parts]
@@ -131,7 +132,7 @@ def rasterize(item: Item, light: Light) -> tuple[int, int, np.ndarray, np.ndarra
 
 
 def _expose(image: np.ndarray, light: Light, rng: Generator) -> np.ndarray:
-    """Apply light and camera to a float image; :returns: uint8."""
+    """Apply light and camera to a float image; give uint8."""
     image = image * np.float32(light.gain) * np.array(light.cast, np.float32)
     if light.motion > 1:
         length = int(np.ceil(light.motion)) | 1
@@ -152,7 +153,7 @@ def _expose(image: np.ndarray, light: Light, rng: Generator) -> np.ndarray:
 def paint(image: np.ndarray, owner: np.ndarray, number: int, item: Item,
           light: Light) -> int:
     """
-    Paint one item over a float image (H, W, 3) and note its number in `owner` (int (H, W)), in place.
+    Paint one item over a float image (H, W, 3) and note its number in `owner` (int (H, W)).
 
     :returns: how many pixels the item covers, those beyond the border of the image included.
     """
@@ -176,8 +177,8 @@ def render(background: np.ndarray, items: Sequence[Item], light: Light, rng: Gen
     """
     Paint items over a background (uint8 (H, W, 3)), the first one farthest away.
 
-    :param least_visibility: an item that would hide itself or leave of an earlier one less than this share
-        is left out.
+    :param least_visibility: an item that would be seen less than this share, or leave less of an
+        earlier one, is left out.
     """
     image = background.astype(np.float32)
     owner = np.full(image.shape[:2], -1, np.int16)

@@ -23,9 +23,9 @@ def sample_item(rng: Generator, label: int, size: tuple[int, int]) -> Item:
     roll, tilt = (KINDS[name].roll, KINDS[name].tilt) if name else (180, 40)
     # What is narrow for its height would be too small to be told apart.
     height *= 1.4 if name in ('person', 'bottle', 'traffic_light') else 1
-    return Item(label, int(rng.integers(2 ** 62)), rng.uniform(0, size[1]), rng.uniform(0, size[0]),
-                height, rng.uniform(-roll, roll), rng.uniform(-tilt, tilt),
-                rng.uniform(-tilt, tilt) / 2)
+    return Item(label, int(rng.integers(2 ** 62)), rng.uniform(0, size[1]),
+                rng.uniform(0, size[0]), height, rng.uniform(-roll, roll),
+                rng.uniform(-tilt, tilt), rng.uniform(-tilt, tilt) / 2)
 
 
 def sample_light(rng: Generator) -> Light:
