@@ -124,7 +124,9 @@ def train(args: argparse.Namespace) -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     checkpoint = args.out / 'checkpoint.pt'
     net = initial(args.seed)
-    average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(0.998), use_buffers=True)
+    # Batch norm's statistics are those of the weights of the moment; an average over much more
+    # than a hundred steps strays so far from these, while the rate is high, that they do not fit.
+    average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(0.99), use_buffers=True)
     decayed = [p for p in net.parameters() if p.ndim > 1]
     others = [p for p in net.parameters() if p.ndim <= 1]
     optimizer = torch.optim.AdamW([{'params': decayed, 'weight_decay': 0.02},

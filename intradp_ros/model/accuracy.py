@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+from torchvision.ops import box_iou
 
 from intradp_ros.errors import ParameterError
 from intradp_ros.model.detector import Detections
@@ -19,7 +21,8 @@ class Truth:
     What is in one image.
 
     `boxes` is (N, 4): left, top, right, bottom in pixels. `labels` is (N): class numbers.
-    `ignored` is bool (N): objects that may be found or missed without effect (COCO's crowds); None for none.
+    `ignored` is bool (N): objects that may be found or missed without effect (COCO's crowds); None
+    for none.
     """
 
     boxes: np.ndarray
@@ -37,7 +40,7 @@ class Accuracy:
 
 
 def _annotations(truths: Sequence[Truth]) -> list[dict]:
-    rows = []
+    rows: list[dict] = []
     for image, truth in enumerate(truths):
         ignored = np.zeros(len(truth.labels), bool) if truth.ignored is None else truth.ignored
         for box, label, ignore in zip(truth.boxes, truth.labels, ignored):
@@ -89,3 +92,22 @@ def measure(truths: Sequence[Truth], found: Sequence[Detections]) -> Accuracy:
                 for k, category in enumerate(sorted(categories)) if occurs[k]}
     return Accuracy(float(precision[0][:, occurs].mean()), float(precision[:, :, occurs].mean()),
                     by_class)
+
+
+def match(truth: Truth, found: Detections, least_overlap: float = 0.5) -> np.ndarray:
+    """
+    Pair detections with objects of their class, the best score first, each object once.
+
+    :param least_overlap: IoU from which a detection counts as a find.
+    :returns: int64, for each detection the number of its object, or -1.
+    """
+    free = np.ones(len(truth.labels), bool)
+    pairs = np.full(len(found), -1)
+    overlap = box_iou(torch.from_numpy(np.asarray(found.boxes, np.float32)).view(-1, 4),
+                      torch.from_numpy(np.asarray(truth.boxes, np.float32)).view(-1, 4)).numpy()
+    for i in np.argsort(-found.scores, kind='stable'):
+        usable = np.where(free & (truth.labels == found.labels[i]), overlap[i], 0)
+        if len(usable) and usable.max() >= least_overlap:
+            pairs[i] = usable.argmax()
+            free[pairs[i]] = False
+    return pairs

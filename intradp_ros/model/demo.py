@@ -61,8 +61,8 @@ class DemoNet(nn.Module):
     The dense part: uint8 images (N, 3, H, W), sides multiples of 32, to raw head outputs.
 
     The outputs are, for strides 8, 16 and 32: class logits (N, K, H / stride, W / stride), then
-    the natural logarithm of the distances, in strides, from the cell's centre to the left, top, right
-    and bottom side of the box (N, 4, H / stride, W / stride).
+    the natural logarithm of the distances, in strides, from the cell's centre to the left, top,
+    right and bottom side of the box (N, 4, H / stride, W / stride).
     """
 
     def __init__(self, classes: int = len(CLASSES)):
@@ -96,7 +96,7 @@ class DemoNet(nn.Module):
         return tuple(out for head, p in zip(self.heads, (p8, p16, p32)) for out in head(p))
 
 
-def centres(rows: int, columns: int, stride: int, device=None) -> Tensor:
+def cell_centres(rows: int, columns: int, stride: int, device: torch.device) -> Tensor:
     """Centres (rows * columns, 2) of a level's cells: x, y in input pixels, row by row."""
     y = (torch.arange(rows, device=device) + 0.5) * stride
     x = (torch.arange(columns, device=device) + 0.5) * stride
@@ -111,7 +111,8 @@ def flatten(raw: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """
     logits, boxes, points, strides = [], [], [], []
     for stride, of_class, of_box in zip(STRIDES, raw[::2], raw[1::2]):
-        point = centres(*of_class.shape[2:], stride, of_class.device)
+        rows, columns = of_class.shape[2:]
+        point = cell_centres(rows, columns, stride, of_class.device)
         # e^6 strides are wider than any input; the clamp keeps an untrained network finite.
         distance = of_box.flatten(2).transpose(1, 2).clamp(max=6).exp() * stride
         logits.append(of_class.flatten(2).transpose(1, 2))

@@ -6,6 +6,7 @@ Their weights come with the package, from torchvision's hub, from a file, or fro
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -92,8 +93,11 @@ def _build_demo(weights: str, seed: int, size: tuple[int, int], score_threshold:
             load(net, path, demo.NAME)
     else:
         load(net, weights, demo.NAME)
-    chosen = {'score_threshold': score_threshold, 'max_detections': max_detections}
-    settings = demo.Settings(**{k: v for k, v in chosen.items() if v is not None})
+    settings = demo.Settings()
+    if score_threshold is not None:
+        settings = replace(settings, score_threshold=score_threshold)
+    if max_detections is not None:
+        settings = replace(settings, max_detections=max_detections)
     return Detector(demo.NAME, net, demo.decoder(settings), demo.CLASSES, *size, device=device,
                     settings=str(settings))
 

@@ -38,10 +38,10 @@ def regular(sides: int, radius: float, turn: float = 0) -> np.ndarray:
 
 def limb(start: tuple[float, float], stop: tuple[float, float], width: float) -> np.ndarray:
     """Polygon of a thick line with round ends."""
-    a, b = np.array(start), np.array(stop)
-    turn = np.degrees(np.arctan2(b[1] - a[1], b[0] - a[0]))
-    first = ellipse(*a, width / 2, width / 2, turn + 90, turn + 270, 8)[:-1]
-    last = ellipse(*b, width / 2, width / 2, turn - 90, turn + 90, 8)[:-1]
+    (x, y), (x2, y2), radius = start, stop, width / 2
+    turn = float(np.degrees(np.arctan2(y2 - y, x2 - x)))
+    first = ellipse(x, y, radius, radius, turn + 90, turn + 270, 8)[:-1]
+    last = ellipse(x2, y2, radius, radius, turn - 90, turn + 90, 8)[:-1]
     return np.vstack([first, last])
 
 

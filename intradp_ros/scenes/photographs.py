@@ -5,6 +5,7 @@ The photographs of `TRAIN` and those of `HELD_OUT` are disjoint: accuracy is mea
 demo shows, photographs that training never saw.
 """
 
+from collections.abc import Sequence
 from functools import cache
 
 import cv2
@@ -51,6 +52,12 @@ def view(image: np.ndarray, centre: tuple[float, float], zoom: float, roll: floa
                           borderMode=cv2.BORDER_REFLECT_101)
 
 
+def recolour(image: np.ndarray, gains: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Multiply each colour of a uint8 image (H, W, 3) by a gain, up to white."""
+    # OpenCV takes one factor a channel in place of an array; its type stubs do not say so.
+    return cv2.multiply(image, (*gains, 0))  # type: ignore[call-overload]
+
+
 def texture(rng: Generator, size: tuple[int, int]) -> np.ndarray:
     """Draw a texture (uint8, (H, W, 3)): coloured noise of several scales, stripes or tiles."""
     height, width = size
@@ -90,4 +97,4 @@ def background(rng: Generator, names: tuple[str, ...], size: tuple[int, int],
     image = view(source, tuple(rng.uniform(0.1, 0.9, 2)), rng.uniform(0.9, 2.2),
                  rng.uniform(-15, 15), size, bool(rng.random() < 0.5))
     gains = rng.uniform(0.75, 1.25, 3) * rng.uniform(0.65, 1.05)
-    return cv2.multiply(image, (*gains, 0))
+    return recolour(image, gains)

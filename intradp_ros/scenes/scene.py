@@ -62,6 +62,5 @@ def scene(seed: int, held_out: bool = True, size: tuple[int, int] = (480, 640)) 
         # Cameras on robots often deliver JPEG.
         quality = int(rng.integers(40, 95))
         data = cv2.imencode('.jpg', shown.image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-        return Scene(cv2.imdecode(data, cv2.IMREAD_COLOR), shown.boxes, shown.labels,
-                     shown.visibility)
+        shown.image[...] = cv2.imdecode(data, cv2.IMREAD_COLOR)
     return shown
