@@ -1,6 +1,13 @@
-"""Detectors by name: every torchvision builder, with weights from the hub, a file, or a seed."""
+"""
+Detectors by name: this project's own, and every torchvision builder.
+
+Their weights come with the package, from torchvision's hub, from a file, or from a seed.
+"""
 
 import os
+from collections.abc import Callable
+from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 
 import torch
@@ -8,13 +15,14 @@ import torchvision
 from torch import nn
 
 from intradp_ros.errors import ModelError
-from intradp_ros.model import families
+from intradp_ros.model import demo, families
 from intradp_ros.model.detector import Detector
 
 
 def names() -> list[str]:
     """All detectors that `build` knows."""
-    return sorted(torchvision.models.list_models(module=torchvision.models.detection))
+    builders = torchvision.models.list_models(module=torchvision.models.detection)
+    return [demo.NAME, *sorted(builders)]
 
 
 def build(name: str, weights: str = 'random', seed: int = 0,
@@ -24,8 +32,9 @@ def build(name: str, weights: str = 'random', seed: int = 0,
     Build one detector, in eval mode, ready to be split.
 
     :param name: one of `names()`.
-    :param weights: 'DEFAULT' (torchvision's best, downloaded at the first use), 'random' (from `seed`;
-        boxes mean nothing), or the path of a state_dict (.pt, .pth, .safetensors).
+    :param weights: 'DEFAULT' (the demo detector's come with the package, torchvision's are
+        downloaded at the first use), 'random' (from `seed`; boxes mean nothing), or the path of a
+        state_dict (.pt, .pth, .safetensors).
     :param input_size: (height, width) in pixels, multiples of 32 where the size is free; None for the
         model's own (SSD), else 480 x 640.
     :param score_threshold: least score of a detection; None for the model's own.
@@ -34,6 +43,9 @@ def build(name: str, weights: str = 'random', seed: int = 0,
     if name not in names():
         close = [n for n in names() if name.split('_')[0] in n] or names()
         raise ModelError(f'unknown model {name!r}; there are: {", ".join(close)}')
+    if name == demo.NAME:
+        return _build_demo(weights, seed, input_size or (480, 640), score_threshold,
+                           max_detections, device)
     options = {}
     if score_threshold is not None:
         options['box_score_thresh' if 'rcnn' in name else 'score_thresh'] = score_threshold
@@ -55,7 +67,7 @@ def build(name: str, weights: str = 'random', seed: int = 0,
             model = torchvision.models.get_model(
                 name, weights=None, weights_backbone=None, num_classes=len(labels), **options)
         if weights == 'random':
-            _enliven(model, seed)
+            _enliven(model, seed, lambda noise: model([noise]))
         else:
             load(model, weights, name)
     fixed = getattr(model.transform, 'fixed_size', None)
@@ -63,12 +75,37 @@ def build(name: str, weights: str = 'random', seed: int = 0,
     if fixed and tuple(size) != tuple(fixed[::-1]) and name == 'ssd300_vgg16' and min(size) < 300:
         raise ModelError(f'{name} needs an input of at least 300x300 pixels, got '
                          f'{size[1]}x{size[0]}')
-    if not fixed and (size[0] % 32 or size[1] % 32):
-        raise ModelError(f'{name} needs an input whose sides are multiples of 32 pixels, got '
-                         f'{size[1]}x{size[0]}')
+    if not fixed:
+        _check_multiple(name, size)
     dense, decode = families.split(model)
     return Detector(name, dense, decode, labels, *size, stretch=bool(fixed), device=device,
                     settings=f'score {score_threshold} most {max_detections}')
+
+
+def _build_demo(weights: str, seed: int, size: tuple[int, int], score_threshold: float | None,
+                max_detections: int | None, device: str) -> Detector:
+    _check_multiple(demo.NAME, size)
+    net = demo.DemoNet()
+    if weights == 'random':
+        _enliven(net, seed, lambda noise: net((noise * 255).to(torch.uint8)[None]))
+    elif weights == 'DEFAULT':
+        with resources.as_file(resources.files('intradp_ros.model') / demo.WEIGHTS) as path:
+            load(net, path, demo.NAME)
+    else:
+        load(net, weights, demo.NAME)
+    settings = demo.Settings()
+    if score_threshold is not None:
+        settings = replace(settings, score_threshold=score_threshold)
+    if max_detections is not None:
+        settings = replace(settings, max_detections=max_detections)
+    return Detector(demo.NAME, net, demo.decoder(settings), demo.CLASSES, *size, device=device,
+                    settings=str(settings))
+
+
+def _check_multiple(name: str, size: tuple[int, int]) -> None:
+    if size[0] % 32 or size[1] % 32:
+        raise ModelError(f'{name} needs an input whose sides are multiples of 32 pixels, got '
+                         f'{size[1]}x{size[0]}')
 
 
 def load(model: nn.Module, path: str | os.PathLike, name: str) -> None:
@@ -93,9 +130,11 @@ def load(model: nn.Module, path: str | os.PathLike, name: str) -> None:
         raise ModelError(f'{path} does not hold weights for {name}: {text[:600]}') from error
 
 
-def _enliven(model: nn.Module, seed: int) -> None:
+def _enliven(model: nn.Module, seed: int, run: Callable[[torch.Tensor], object]) -> None:
     """
     Draw random weights that keep activations and scores alive through a deep network.
+
+    `run` runs the model on a float image (3, H, W) in [0, 1].
 
     Torchvision's own initialisation leaves many detectors constant. Here each layer is drawn by He's rule,
     then scaled on one noise image until its output has a variance near one (LSUV, Mishkin and Matas
@@ -123,6 +162,7 @@ def _enliven(model: nn.Module, seed: int) -> None:
                 if layer.bias is not None:
                     layer.bias.zero_()
                 hooks.append(layer.register_forward_hook(scale))
-        model.eval()([torch.rand(3, 320, 320, generator=generator)])
+        model.eval()
+        run(torch.rand(3, 320, 320, generator=generator))
     for hook in hooks:
         hook.remove()
