@@ -1,4 +1,7 @@
-"""`pip install .`: the ROS-free part and the `intradp` command. In a ROS workspace CMakeLists.txt is used."""
+"""
+`pip install .`: the ROS-free part and the `intradp` command. In a ROS workspace CMakeLists.txt is
+used.
+"""
 
 import re
 from pathlib import Path

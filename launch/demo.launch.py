@@ -1,6 +1,7 @@
-"""Everything on one machine: camera, robot, edge, and an observer that counts, compares and ends it."""
+"""
+Everything on one machine: camera, robot, edge, and an observer that counts, compares and ends it.
+"""
 
-from launch import LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
     IncludeLaunchDescription,
@@ -12,6 +13,8 @@ from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
+
+from launch import LaunchDescription
 
 
 def generate_launch_description():

@@ -7,8 +7,9 @@ import sys
 from intradp_ros.errors import IntraDPError
 from intradp_ros.version import version
 
-# One module in this package each: its docstring is the help, add_arguments(parser) and run(args) the rest.
-COMMANDS = ()
+# One module in this package each: its docstring is the help, add_arguments(parser) and run(args)
+# the rest.
+COMMANDS = ('eval',)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 from torchvision.ops import box_iou
 
 from intradp_ros.errors import ParameterError
@@ -65,6 +63,10 @@ def measure(truths: Sequence[Truth], found: Sequence[Detections]) -> Accuracy:
 
     :raises ParameterError: when the numbers of images differ, or nothing is to be found in any.
     """
+    # Needed for this alone: the demo counts its finds where pycocotools is not installed.
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
     if len(truths) != len(found):
         raise ParameterError(f'{len(truths)} images with truth against {len(found)} with '
                              f'detections')

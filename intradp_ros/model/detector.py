@@ -1,9 +1,9 @@
 """
 A detector in three parts: preprocess, dense part, postprocess.
 
-The dense part (everything from the uint8 input to the raw head outputs) is what tiles, planners and
-both nodes work on. What depends on the data (anchors, non-maximum suppression, regions of interest)
-stays in the postprocess, which runs once, where all raw outputs are.
+The dense part (everything from the uint8 input to the raw head outputs) is what tiles, planners
+and both nodes work on. What depends on the data (anchors, non-maximum suppression, regions of
+interest) stays in the postprocess, which runs once, where all raw outputs are.
 """
 
 import hashlib
@@ -72,8 +72,9 @@ class Detections:
     """
     Objects found in one image.
 
-    `boxes` is float32 (N, 4): left, top, right, bottom, in pixels of the image that `Geometry` calls
-    the source. `scores` is float32 (N), in [0, 1], descending. `labels` is int64 (N): class numbers.
+    `boxes` is float32 (N, 4): left, top, right, bottom, in pixels of the image that `Geometry`
+    calls the source. `scores` is float32 (N), in [0, 1], descending. `labels` is int64 (N): class
+    numbers.
     """
 
     boxes: np.ndarray
@@ -103,8 +104,8 @@ class Detections:
         return ''
 
 
-# Raw head outputs and the size of the input (height, width) -> boxes (N, 4), scores (N), labels (N)
-# in input pixels.
+# Raw head outputs and the size of the input (height, width) -> boxes (N, 4), scores (N), labels
+# (N) in input pixels.
 Decode = Callable[[tuple[Tensor, ...], tuple[int, int]], tuple[Tensor, Tensor, Tensor]]
 
 
@@ -114,8 +115,8 @@ class Detector:
     One object detector, ready to be split.
 
     `dense` maps a uint8 image (1, 3, H, W) to the raw head outputs, a tuple of tensors; its first
-    operation is the normalisation. `decode` turns these into boxes in input pixels; `settings` names
-    what else decides its result (thresholds), for the fingerprint.
+    operation is the normalisation. `decode` turns these into boxes in input pixels; `settings`
+    names what else decides its result (thresholds), for the fingerprint.
     """
 
     name: str
@@ -165,7 +166,8 @@ class Detector:
         """
         Resize a uint8 RGB image (H, W, 3) to the model's input.
 
-        :returns: the uint8 input (input_height, input_width, 3), rows contiguous, and its geometry.
+        :returns: the uint8 input (input_height, input_width, 3), rows contiguous, and its
+            geometry.
         :raises ImageError: when the image is not uint8 of three channels.
         """
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
@@ -194,13 +196,13 @@ class Detector:
         with torch.inference_mode():
             boxes, scores, labels = self.decode(raw, (self.input_height, self.input_width))
             order = torch.argsort(scores, descending=True, stable=True)
-            boxes, scores, labels = (t[order].cpu().numpy() for t in (boxes, scores, labels))
+            found = [t[order].cpu().numpy() for t in (boxes, scores, labels)]
         content = np.array([geometry.content_width, geometry.content_height] * 2, np.float32)
         scale = np.array([geometry.scale_x, geometry.scale_y] * 2, np.float32)
-        boxes = np.clip(boxes.astype(np.float32), 0, content) / scale
+        pixels = np.clip(found[0].astype(np.float32), 0, content) / scale
         # A box that lay in the padding alone has no area left.
-        inside = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-        return Detections(boxes[inside], scores[inside].astype(np.float32), labels[inside])
+        inside = (pixels[:, 2] > pixels[:, 0]) & (pixels[:, 3] > pixels[:, 1])
+        return Detections(pixels[inside], found[1][inside].astype(np.float32), found[2][inside])
 
     def detect(self, image: np.ndarray) -> Detections:
         """Detect objects in a uint8 RGB image (H, W, 3): the whole model, here and now."""
@@ -209,7 +211,10 @@ class Detector:
 
 
 def fingerprint(detector: Detector) -> str:
-    """Hash what decides the result: structure, weights, labels, sizes, thresholds (16 hex digits)."""
+    """
+    Hash what decides the result: structure, weights, labels, sizes, thresholds (16 hex
+    digits).
+    """
     digest = hashlib.sha256()
     digest.update(f'{detector.name} {detector.input_height}x{detector.input_width} '
                   f'{detector.stretch} {detector.labels} {detector.dense}'.encode())

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from intradp_ros.model.detector import Detections
+
 # Colours that can be told apart (RGB), in turn by class number.
 _COLOURS = [(230, 25, 75), (60, 180, 75), (255, 225, 25), (0, 130, 200), (245, 130, 48),
             (145, 30, 180), (70, 240, 240), (240, 50, 230), (210, 245, 60), (250, 190, 212),
@@ -36,3 +38,27 @@ def boxes(image: np.ndarray, boxes: np.ndarray, labels: np.ndarray, names: Seque
         cv2.putText(shown, text, (left, base), cv2.FONT_HERSHEY_SIMPLEX, 0.45,
                     (0, 0, 0) if sum(paint) > 380 else (255, 255, 255), 1, cv2.LINE_AA)
     return shown
+
+
+def annotate(image: np.ndarray, found: Detections, names: Sequence[str],
+             caption: str = '') -> np.ndarray:
+    """Draw detections over a copy of a uint8 RGB image (H, W, 3), and a caption along its foot."""
+    shown = boxes(image, found.boxes, found.labels, names, found.scores)
+    if caption:
+        size = max(0.4, image.shape[1] / 1200)
+        (width, height), below = cv2.getTextSize(caption, cv2.FONT_HERSHEY_SIMPLEX, size, 1)
+        foot = shown.shape[0]
+        cv2.rectangle(shown, (0, foot - height - 2 * below), (width + below, foot),
+                      (255, 255, 255), cv2.FILLED)
+        cv2.putText(shown, caption, (below // 2, foot - below), cv2.FONT_HERSHEY_SIMPLEX, size,
+                    (0, 0, 0), 1, cv2.LINE_AA)
+    return shown
+
+
+def grid(pictures: list[np.ndarray], columns: int) -> np.ndarray:
+    """
+    Lay equally large pictures side by side, in rows of `columns`; what is left over is black.
+    """
+    pictures = pictures + [np.zeros_like(pictures[0])] * (-len(pictures) % columns)
+    return np.vstack([np.hstack(pictures[i:i + columns])
+                      for i in range(0, len(pictures), columns)])

@@ -2,12 +2,13 @@
 The torchvision detectors, each cut in two at its raw head outputs.
 
 `split(model)` gives the dense part (uint8 image -> raw head outputs of every level, each with its
-rows in dimension 2) and the decode that does the rest with torchvision's own code: the same numbers as
-the model's own forward on an image of the input's size.
+rows in dimension 2) and the decode that does the rest with torchvision's own code: the same
+numbers as the model's own forward on an image of the input's size.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +23,10 @@ from intradp_ros.model.detector import Decode
 
 
 class Normalize(nn.Module):
-    """The first operator of every graph: uint8 (1, 3, H, W) to normalised float32, where the rows are."""
+    """
+    The first operator of every graph: uint8 (1, 3, H, W) to normalised float32, where the
+    rows are.
+    """
 
     def __init__(self, mean: list[float], std: list[float]):
         super().__init__()
@@ -30,14 +34,20 @@ class Normalize(nn.Module):
         self.register_buffer('std', torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Scale uint8 to [0, 1], then normalise each channel: torchvision's own order of operations."""
+        """
+        Scale uint8 to [0, 1], then normalise each channel: torchvision's own order of
+        operations.
+        """
         return (image.to(torch.float32) / 255 - self.mean) / self.std
 
 
 class Dense(nn.Module):
-    """Normalisation, backbone (with its pyramid), and the heads on each level, flat in one tuple."""
+    """
+    Normalisation, backbone (with its pyramid), and the heads on each level, flat in one
+    tuple.
+    """
 
-    def __init__(self, model: nn.Module, heads: nn.Module):
+    def __init__(self, model: Any, heads: nn.Module):
         super().__init__()
         self.normalize = Normalize(model.transform.image_mean, model.transform.image_std)
         self.backbone = model.backbone
@@ -52,7 +62,9 @@ class Dense(nn.Module):
 
 
 class ConvolutionHeads(nn.Module):
-    """Head branches (name -> one module a level) applied to each level: level-major raw outputs."""
+    """
+    Head branches (name -> one module a level) applied to each level: level-major raw outputs.
+    """
 
     def __init__(self, branches: list[Callable[[Tensor, int], list[Tensor]]], modules: nn.Module):
         super().__init__()
@@ -86,20 +98,22 @@ def _rows_last(output: Tensor, columns: int) -> Tensor:
 
 def _decode_with_anchors(model: nn.Module, branches: list[tuple[str, int]],
                          detect: Callable, per_level: bool) -> Decode:
-    """Build a decode for single-stage models: gather head outputs, make anchors, call torchvision."""
+    """
+    Build a decode for single-stage models: gather head outputs, make anchors, call
+    torchvision.
+    """
     def decode(raw: tuple[Tensor, ...], size: tuple[int, int]):
         levels = [raw[i:i + len(branches)] for i in range(0, len(raw), len(branches))]
-        outputs = {name: [_rows_last(level[i], columns) for level in levels]
-                   for i, (name, columns) in enumerate(branches)}
+        parts = {name: [_rows_last(level[i], columns) for level in levels]
+                 for i, (name, columns) in enumerate(branches)}
         features = [level[0] for level in levels]
         images = ImageList(raw[0].new_zeros((1, 3, *size)), [size])
         anchors = model.anchor_generator(images, features)
         if per_level:
-            counts = [f.shape[1] for f in outputs[branches[0][0]]]
-            anchors = [list(a.split(counts)) for a in anchors]
+            counts = [f.shape[1] for f in parts[branches[0][0]]]
+            found = detect(parts, [list(a.split(counts)) for a in anchors], [size])[0]
         else:
-            outputs = {name: torch.cat(parts, 1) for name, parts in outputs.items()}
-        found = detect(outputs, anchors, [size])[0]
+            found = detect({n: torch.cat(p, 1) for n, p in parts.items()}, anchors, [size])[0]
         return found['boxes'], found['scores'], found['labels']
     return decode
 

@@ -35,10 +35,11 @@ def build(name: str, weights: str = 'random', seed: int = 0,
     :param weights: 'DEFAULT' (the demo detector's come with the package, torchvision's are
         downloaded at the first use), 'random' (from `seed`; boxes mean nothing), or the path of a
         state_dict (.pt, .pth, .safetensors).
-    :param input_size: (height, width) in pixels, multiples of 32 where the size is free; None for the
-        model's own (SSD), else 480 x 640.
+    :param input_size: (height, width) in pixels, multiples of 32 where the size is free; None for
+        the model's own (SSD), else 480 x 640.
     :param score_threshold: least score of a detection; None for the model's own.
-    :raises ModelError: for an unknown name, weights that cannot be loaded or do not fit, a bad size.
+    :raises ModelError: for an unknown name, weights that cannot be loaded or do not fit, a bad
+        size.
     """
     if name not in names():
         close = [n for n in names() if name.split('_')[0] in n] or names()
@@ -61,7 +62,8 @@ def build(name: str, weights: str = 'random', seed: int = 0,
             raise ModelError(f'cannot download the weights of {name} ({error}); without internet '
                              f'give a file, or "random"') from error
     else:
-        # The seed is for these weights alone; whoever uses torch's generator elsewhere keeps theirs.
+        # The seed is for these weights alone; whoever uses torch's generator elsewhere keeps
+        # theirs.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             model = torchvision.models.get_model(
@@ -78,7 +80,7 @@ def build(name: str, weights: str = 'random', seed: int = 0,
     if not fixed:
         _check_multiple(name, size)
     dense, decode = families.split(model)
-    return Detector(name, dense, decode, labels, *size, stretch=bool(fixed), device=device,
+    return Detector(name, dense, decode, labels, size[0], size[1], bool(fixed), device,
                     settings=f'score {score_threshold} most {max_detections}')
 
 
@@ -98,8 +100,8 @@ def _build_demo(weights: str, seed: int, size: tuple[int, int], score_threshold:
         settings = replace(settings, score_threshold=score_threshold)
     if max_detections is not None:
         settings = replace(settings, max_detections=max_detections)
-    return Detector(demo.NAME, net, demo.decoder(settings), demo.CLASSES, *size, device=device,
-                    settings=str(settings))
+    return Detector(demo.NAME, net, demo.decoder(settings), demo.CLASSES, size[0], size[1],
+                    device=device, settings=str(settings))
 
 
 def _check_multiple(name: str, size: tuple[int, int]) -> None:
@@ -136,10 +138,10 @@ def _enliven(model: nn.Module, seed: int, run: Callable[[torch.Tensor], object])
 
     `run` runs the model on a float image (3, H, W) in [0, 1].
 
-    Torchvision's own initialisation leaves many detectors constant. Here each layer is drawn by He's rule,
-    then scaled on one noise image until its output has a variance near one (LSUV, Mishkin and Matas
-    2016, section 2). The factors are powers of two, so that two machines whose last bits differ still
-    get the same weights, and with them the same fingerprint.
+    Torchvision's own initialisation leaves many detectors constant. Here each layer is drawn by
+    He's rule, then scaled on one noise image until its output has a variance near one (LSUV,
+    Mishkin and Matas 2016, section 2). The factors are powers of two, so that two machines whose
+    last bits differ still get the same weights, and with them the same fingerprint.
     """
     generator = torch.Generator().manual_seed(seed)
     scaled = set()

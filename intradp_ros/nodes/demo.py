@@ -1,8 +1,9 @@
 """
-The main job, end to end: camera, device, edge and parameter server as processes that talk over DDS.
+The main job, end to end: camera, device, edge and parameter server as processes that talk over
+DDS.
 
-Ends by itself and leaves DIR/detections.png, DIR/summary.json and a table; the exit code says whether
-every frame got exactly one detection message that equals the whole model's.
+Ends by itself and leaves DIR/detections.png, DIR/summary.json and a table; the exit code says
+whether every frame got exactly one detection message that equals the whole model's.
 """
 
 import argparse
@@ -47,23 +48,29 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     return args
 
 
+def say(text: str) -> None:
+    """Tell the user; stdout is for results."""
+    print(f'[demo] {text}', file=sys.stderr)
+
+
 def run(args: argparse.Namespace) -> int:
     """Start the four nodes, watch them, and end them."""
-    # A domain of its own, on this machine only: a demo must not talk to the robots in the building.
+    # A domain of its own, on this machine only: a demo must not talk to the robots in the
+    # building.
     os.environ.setdefault('ROS_DOMAIN_ID', str(random.randrange(1, 100)))
     os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
-    model = {'model': args.model, 'weights': args.weights}
-    shared = model | {'threads': max(1, (os.cpu_count() or 2) // 2)}
+    # Device, edge and observer share this machine's cores.
+    shared = {'model': args.model, 'weights': args.weights,
+              'threads': max(1, (os.cpu_count() or 2) // 2)}
     camera = {'rate': args.rate, 'source': args.source}
-    say = (lambda text: print(text, file=sys.stderr))
-    say(f'[demo] camera, device, edge and parameter server; logs in {args.out / "logs"}')
+    say(f'camera, device, edge and parameter server; logs in {args.out / "logs"}')
     with Processes(args.out / 'logs') as processes:
         processes.start('edge_node', command('edge_node', '/edge', 'edge.yaml', shared))
         for node, parameters in (('device_node', shared | {'mode': args.mode}),
                                  ('parameter_server', {}), ('camera_node', camera)):
             processes.start(node, command(node, '/robot', 'robot.yaml', parameters))
         rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-        node = DemoObserver(model | {
+        node = DemoObserver(shared | {
             'frames': args.frames, 'out': str(args.out), 'wait_for_edge': args.mode != 'local'},
             namespace='/robot')
         try:
@@ -75,10 +82,11 @@ def run(args: argparse.Namespace) -> int:
     faults += [f'{name} ended with code {code}' for name, code in codes.items() if code]
     if args.json:
         print(json.dumps(figures, indent=2))
-        say('\n'.join(faults))
+        for fault in faults:
+            say(fault)
     else:
         print(demo_summary.table(figures, faults))
-    say(f'[demo] pictures: {args.out / "detections.png"}  figures: {args.out / "summary.json"}')
+    say(f'pictures: {args.out / "detections.png"}  figures: {args.out / "summary.json"}')
     return int(bool(faults))
 
 
@@ -87,10 +95,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return run(parse(arguments))
     except KeyboardInterrupt:
-        print('[demo] interrupted; every process has been ended', file=sys.stderr)
+        say('interrupted; every process has been ended')
         return 130
     except IntraDPError as error:
-        print(f'[demo] error: {error}', file=sys.stderr)
+        say(f'error: {error}')
         return 1
 
 

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from vision_msgs.msg import Detection2DArray
 
 from intradp_ros.errors import IntraDPError
+from intradp_ros.model.detector import Detections
 from intradp_ros.msg import FrameReport
 from intradp_ros.nodes import conversions, demo_summary, models, parameters, qos
 from intradp_ros.nodes.demo_summary import Record
@@ -44,9 +45,12 @@ class DemoObserver(Node):
         self.records: dict[Stamp, Record] = {}
         self._images: dict[Stamp, Image] = {}
         self._detections: dict[Stamp, list[tuple[Detection2DArray, float]]] = {}
+        self._truths: dict[Stamp, Detections] = {}
         self._begun = not self.get_parameter('wait_for_edge').value
         self.create_subscription(Image, 'image', self._on_image, QoSProfile(depth=30))
         self.create_subscription(Detection2DArray, 'detections', self._on_detections,
+                                 QoSProfile(depth=100))
+        self.create_subscription(Detection2DArray, 'ground_truth', self._on_truth,
                                  QoSProfile(depth=100))
         self.create_subscription(FrameReport, 'intradp/report', self._on_report, qos.REPORTS)
 
@@ -60,6 +64,10 @@ class DemoObserver(Node):
         sent = Time.from_msg(message.header.stamp, clock_type=now.clock_type)
         stamp = conversions.stamp_from(message.header)
         self._detections.setdefault(stamp, []).append((message, (now - sent).nanoseconds / 1e6))
+
+    def _on_truth(self, message: Detection2DArray) -> None:
+        self._truths[conversions.stamp_from(message.header)] = \
+            conversions.detections_from_message(message)
 
     def _on_report(self, message: FrameReport) -> None:
         report = Report(conversions.stamp_from(message.header), **{
@@ -83,8 +91,8 @@ class DemoObserver(Node):
             record.detections = [conversions.detections_from_message(m) for m, _ in heard]
             if heard:
                 record.latency_ms = heard[0][1]
-            if stamp in self._images and record.image is None:
-                record.image = conversions.rgb_from_image(self._images[stamp])
+            record.truth = self._truths.get(stamp)
+        self.keep_images()
         return self.records
 
     def keep_images(self) -> None:

@@ -11,7 +11,7 @@ from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, LabelInfo
 
 from intradp_ros.errors import TileError
-from intradp_ros.model import drawing
+from intradp_ros.model import draw
 from intradp_ros.msg import FrameReport, LinkState, Plan, Tile, TileAck
 from intradp_ros.nodes import conversions, models, parameters, qos
 from intradp_ros.nodes.managed_node import ManagedNode, run
@@ -31,9 +31,9 @@ LIVE = (
               'server tunes it', low=1, high=256, live=True),
     Parameter('codec', _DEFAULTS.codec, 'Codec of input rows; "jpeg" is lossy',
               choices=PIXEL_CODECS, live=True),
-    Parameter('deadline_ms', _DEFAULTS.deadline_ms, 'Time from the arrival of an image in which its '
-              'detections are wanted; the device answers itself when the edge has not',
-              'ms', 1.0, 60000.0, live=True),
+    Parameter('deadline_ms', _DEFAULTS.deadline_ms, 'Time from the arrival of an image in which '
+              'its detections are wanted; the device answers itself when the edge has not', 'ms',
+              1.0, 60000.0, live=True),
     Parameter('message_bytes', _DEFAULTS.message_bytes, 'Most bytes of data in one Tile message',
               'bytes', 1000, 65000, live=True),
 )
@@ -168,7 +168,7 @@ class DeviceNode(ManagedNode):
         self._detections.publish(conversions.message_from_detections(result.detections, header))
         self._reports.publish(conversions.message_from_report(result.report))
         if self._pictures.get_subscription_count():
-            picture = drawing.annotate(result.image, result.detections,
+            picture = draw.annotate(result.image, result.detections,
                                        self.session.detector.labels, result.report.source)
             self._pictures.publish(conversions.image_from_rgb(picture, header))
 

@@ -1,4 +1,6 @@
-"""The edge server's side: tiles of any number of robots in, detections and acknowledgements out."""
+"""
+The edge server's side: tiles of any number of robots in, detections and acknowledgements out.
+"""
 
 import time
 from dataclasses import dataclass
@@ -26,7 +28,8 @@ TABLE = (
     # An empty list has no type in ROS: a list of one empty text stands for it.
     Parameter('robots', [''], 'Namespaces of the robots to serve, such as /robot; [""]: every one '
               'that publishes intradp/tiles'),
-    Parameter('max_robots', 16, 'Most robots served at a time: bounds the memory', low=1, high=256),
+    Parameter('max_robots', 16, 'Most robots served at a time: bounds the memory',
+              low=1, high=256),
     Parameter('workers', 1, 'Threads that run the model', low=1, high=64),
 )
 

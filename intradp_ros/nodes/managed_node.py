@@ -1,4 +1,7 @@
-"""What the lifecycle nodes share: parameter table, autostart, a way onto the executor, diagnostics, main."""
+"""
+What the lifecycle nodes share: parameter table, autostart, a way onto the executor, diagnostics,
+main.
+"""
 
 import signal
 import sys
@@ -21,7 +24,8 @@ from intradp_ros.nodes.parameters import Parameter
 
 class ManagedNode(LifecycleNode):
     """
-    A lifecycle node that configures cheaply, holds its model only while active, and starts by itself.
+    A lifecycle node that configures cheaply, holds its model only while active, and starts by
+    itself.
 
     :param overrides: start values of parameters, as tests give them.
     """

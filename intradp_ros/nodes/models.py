@@ -24,7 +24,7 @@ MODEL = (
     Parameter('weights', 'random', 'Weights: "DEFAULT" (torchvision\'s, downloaded once), a file '
               '(state_dict, .pt or .safetensors), or "random"'),
     Parameter('seed', 0, 'Seed of random weights', low=0, high=2**31 - 1),
-    Parameter('input_size', '', 'Model input as WIDTHxHEIGHT in pixels; empty: the model\'s own',
+    Parameter('input_size', '', "Model input as WIDTHxHEIGHT in pixels; empty: the model's own",
               check=_size_fault),
     Parameter('score_threshold', 0.1, 'Least score of a detection', low=0.0, high=1.0),
     Parameter('max_detections', 100, 'Most detections of a frame', low=1, high=1000),

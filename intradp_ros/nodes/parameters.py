@@ -1,8 +1,9 @@
 """
 Parameter tables: one source for each default, range, unit and text.
 
-A node declares its table with `declare`; config/*.yaml and the README's tables are written from the same
-tables (`python -m intradp_ros.nodes.reference --write`), and a test holds them against each other.
+A node declares its table with `declare`; config/*.yaml and the README's tables are written from
+the same tables (`python -m intradp_ros.nodes.reference --write`), and a test holds them against
+each other.
 """
 
 from collections.abc import Callable, Iterable
@@ -25,8 +26,8 @@ class Parameter:
     """
     One parameter of a node.
 
-    `low` and `high` bound numbers, `choices` texts. A `live` one may be set at any time; the others only
-    while the node is not active, because a model or a subscription hangs on them.
+    `low` and `high` bound numbers, `choices` texts. A `live` one may be set at any time; the
+    others only while the node is not active, because a model or a subscription hangs on them.
     """
 
     name: str

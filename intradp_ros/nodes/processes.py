@@ -1,4 +1,7 @@
-"""Starts the package's nodes as processes of their own and ends them cleanly; for demo, tests and benchmarks."""
+"""
+Starts the package's nodes as processes of their own and ends them cleanly; for demo, tests and
+benchmarks.
+"""
 
 import os
 import signal
@@ -39,7 +42,10 @@ def command(node: str, namespace: str, parameter_file: str,
 
 
 class Processes:
-    """A context that ends what it started: SIGINT first, as Ctrl-C does, force only for who stays."""
+    """
+    A context that ends what it started: SIGINT first, as Ctrl-C does, force only for who
+    stays.
+    """
 
     def __init__(self, logs: Path, environment: dict[str, str] | None = None):
         self.running: dict[str, subprocess.Popen] = {}

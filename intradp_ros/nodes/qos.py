@@ -18,12 +18,18 @@ def _profile(reliable: bool, depth: int, latched: bool = False) -> QoSProfile:
 
 
 def image(reliable: bool) -> QoSProfile:
-    """Images: only the newest counts. Reliable where the camera is: a best-effort reader loses fragments."""
+    """
+    Images: only the newest counts. Reliable where the camera is: a best-effort reader loses
+    fragments.
+    """
     return _profile(reliable, 1)
 
 
 def tiles(reliable: bool) -> QoSProfile:
-    """Tiles: as deep as a frame has messages, or the middleware drops what the sender hands over in one go."""
+    """
+    Tiles: as deep as a frame has messages, or the middleware drops what the sender hands over
+    in one go.
+    """
     return _profile(reliable, 256)
 
 
@@ -43,7 +49,8 @@ def overridable() -> QoSOverridingOptions:
     """
     Let users override history and depth of images and tiles (`qos_overrides` parameters).
 
-    Reliability is not among them: subscribers follow their publisher, publishers have a parameter of
-    their own. An override would be declared with the first value and then win over what is followed.
+    Reliability is not among them: subscribers follow their publisher, publishers have a parameter
+    of their own. An override would be declared with the first value and then win over what is
+    followed.
     """
     return QoSOverridingOptions([QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH])

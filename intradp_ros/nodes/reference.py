@@ -1,7 +1,8 @@
 """
 Writes config/*.yaml and the README's parameter tables from the tables of the nodes.
 
-`python -m intradp_ros.nodes.reference --write` in a checkout; without --write it says what differs.
+`python -m intradp_ros.nodes.reference --write` in a checkout; without --write it says what
+differs.
 """
 
 import argparse
@@ -54,7 +55,9 @@ def expected(root: Path) -> dict[Path, str]:
     for node in TABLES:
         begin, end = f'<!-- parameters: {node} -->', '<!-- end -->'
         pattern = re.compile(re.escape(begin) + '.*?' + re.escape(end), re.S)
-        text = pattern.sub(lambda _, n=node, b=begin: f'{b}\n{markdown(n)}\n{end}', text)
+        # Backslashes of the tables are no references to groups.
+        table = f'{begin}\n{markdown(node)}\n{end}'.replace('\\', r'\\')
+        text = pattern.sub(table, text)
     return texts | {readme: text}
 
 

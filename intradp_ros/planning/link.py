@@ -12,7 +12,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class LinkEstimate:
-    """Figures of the last frames; 0 where nothing is known yet (see LinkState.msg for the meaning)."""
+    """
+    Figures of the last frames; 0 where nothing is known yet (see LinkState.msg for the
+    meaning).
+    """
 
     goodput: float = 0.0
     round_trip: float = 0.0
@@ -25,7 +28,10 @@ class LinkEstimate:
 
 @dataclass(frozen=True)
 class Sent:
-    """One message that was handed to the middleware: when, how large, and how long publish() took."""
+    """
+    One message that was handed to the middleware: when, how large, and how long publish()
+    took.
+    """
 
     begin: float
     end: float
@@ -52,8 +58,8 @@ class FrameTransfer:
         """
         Acknowledged bytes a second from the first send to the last acknowledgement; 0 without one.
 
-        Counting from the first send charges the round trip to the transfer: on short frames this errs
-        low, which makes tiles larger, the harmless side.
+        Counting from the first send charges the round trip to the transfer: on short frames this
+        errs low, which makes tiles larger, the harmless side.
         """
         if not self.acked or not self.sent:
             return 0.0
@@ -73,7 +79,9 @@ class FrameTransfer:
 
 
 class LinkEstimator:
-    """Medians over the last frames: one slow frame does not move them, a changed link soon does."""
+    """
+    Medians over the last frames: one slow frame does not move them, a changed link soon does.
+    """
 
     def __init__(self, frames: int = 10):
         self._transfers: deque[FrameTransfer] = deque(maxlen=frames)

@@ -22,9 +22,9 @@ def choose(link: LinkEstimate, current: int, largest: int = 64) -> Choice:
     """
     Choose the tile count for frames like the last one.
 
-    Two wishes: the first tile arrives within a tenth of the frame's transfer time (so that the edge
-    starts early), and the cost of the messages stays below 5 % of it. Where they contradict each
-    other the second wins: overhead is paid for sure, an early start only may help.
+    Two wishes: the first tile arrives within a tenth of the frame's transfer time (so that the
+    edge starts early), and the cost of the messages stays below 5 % of it. Where they contradict
+    each other the second wins: overhead is paid for sure, an early start only may help.
 
     :param current: count in use; kept when nothing is known of the link or the change is small.
     """

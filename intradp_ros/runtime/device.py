@@ -2,8 +2,8 @@
 The device's session: camera frames in, exactly one result a frame out.
 
 Three threads meet here and none waits for another but on purpose: the caller's executor (`submit`,
-`on_ack`, `on_detections`: never block), the inference thread (`_run`), and the sender thread. A frame
-ends once, by whoever claims its job first: the edge's answer or the local result.
+`on_ack`, `on_detections`: never block), the inference thread (`_run`), and the sender thread. A
+frame ends once, by whoever claims its job first: the edge's answer or the local result.
 """
 
 import random
@@ -34,7 +34,8 @@ from intradp_ros.tiling import codec, tiles
 
 # Local inference starts this factor of its own usual time before the deadline.
 MARGIN = 1.25
-# An edge that did not answer is tried again this often (seconds); nobody waits for it until it answers.
+# An edge that did not answer is tried again this often (seconds); nobody waits for it until it
+# answers.
 PROBE_PERIOD = 0.5
 
 
@@ -55,8 +56,8 @@ class Outlets:
     """
     Where a session's output goes.
 
-    `tile` is called by the sender thread and may block; the others are called by any thread and must
-    not. `edge_matched` says whether any edge listens.
+    `tile` is called by the sender thread and may block; the others are called by any thread and
+    must not. `edge_matched` says whether any edge listens.
     """
 
     tile: Callable[[Tile], None]
@@ -186,7 +187,10 @@ class DeviceSession:
         return self.edge_fault
 
     def _send(self, job: Job, pixels: np.ndarray, settings: DeviceSettings) -> None:
-        """Cut and encode bands; the sender thread publishes each while the next is still being cut."""
+        """
+        Cut and encode bands; the sender thread publishes each while the next is still
+        being cut.
+        """
         job.offered = True
         coder = codec.find(settings.codec)
         height, width = job.image.shape[:2]
@@ -207,7 +211,10 @@ class DeviceSession:
         self._end(job, 'device', detections)
 
     def _end(self, job: Job, source: str, detections: Detections) -> bool:
-        """Publish a frame's one result, unless it has been; the lock keeps frames in their order."""
+        """
+        Publish a frame's one result, unless it has been; the lock keeps frames in their
+        order.
+        """
         with self._ending:
             if not job.claim():
                 return False

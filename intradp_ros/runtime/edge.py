@@ -1,14 +1,15 @@
 """
 The edge's session: tiles of any number of robots in, acknowledgements and detections out.
 
-Tiles are checked and put together on the caller's thread, in microseconds; worker threads run the model.
-What a robot can occupy is bounded: a few frames that fill up and one that waits for a worker.
+Tiles are checked and put together on the caller's thread, in microseconds; worker threads run the
+model. What a robot can occupy is bounded: a few frames that fill up and one that waits for a
+worker.
 """
 
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from intradp_ros.errors import ImageError, ModelMismatchError, TileError
 from intradp_ros.model.detector import Detections, Detector, Geometry
@@ -18,7 +19,8 @@ from intradp_ros.tiling.codec import BY_NUMBER
 
 # At most one acknowledgement of progress a robot in this time (seconds).
 ACK_PERIOD = 0.003
-# Bounds of a robot's share of the memory: activations that are remembered, frames of each that fill up.
+# Bounds of a robot's share of the memory: activations that are remembered, frames of each that
+# fill up.
 RUNS = 4
 FILLING = 2
 
@@ -44,14 +46,14 @@ class Assembly:
     indices: set[int] = field(default_factory=set)
     bytes: int = 0
 
-    def ack(self, state: AckState, **times: float) -> Ack:
+    def ack(self, state: AckState) -> Ack:
         """Say what has arrived."""
         following = 0
         while following in self.indices:
             following += 1
         bitmap = sum(1 << i for i in range(64) if following + 1 + i in self.indices)
         return Ack(self.tile.session, self.tile.frame, following, bitmap, len(self.indices),
-                   self.bytes, state, **times)
+                   self.bytes, state)
 
 
 @dataclass
@@ -59,8 +61,8 @@ class Run:
     """
     One activation of a robot's device node (Tile.session).
 
-    A number in a tile may be nonsense, so nothing follows from it but an assembly of its own, which
-    the next ones push out: only a whole frame makes older frames late.
+    A number in a tile may be nonsense, so nothing follows from it but an assembly of its own,
+    which the next ones push out: only a whole frame makes older frames late.
     """
 
     filling: OrderedDict[int, Assembly] = field(default_factory=OrderedDict)
@@ -170,7 +172,8 @@ class EdgeSession:
     def _run_of(robot: Robot, session: int) -> Run:
         if session not in robot.runs:
             if len(robot.runs) >= RUNS:
-                # The one that has gone longest without a whole frame, so that nonsense pushes out nonsense.
+                # The one that has gone longest without a whole frame, so that nonsense pushes out
+                # nonsense.
                 del robot.runs[min(robot.runs, key=lambda n: robot.runs[n].completed_at)]
             robot.runs[session] = Run()
         return robot.runs[session]
@@ -215,7 +218,7 @@ class EdgeSession:
         with self._turn:
             self._turn.wait_for(lambda: self._closed or ready())
             robot = ready()
-            if self._closed or robot is None:
+            if self._closed or robot is None or robot.waiting is None:
                 return None
             assembly, robot.waiting, robot.busy = robot.waiting, None, True
             # Whoever was served goes to the end of the line.
@@ -227,8 +230,8 @@ class EdgeSession:
         raw = self.detector.raw(assembly.rows.pixels)
         detections = self.detector.postprocess(raw, assembly.geometry)
         robot.counts['frames'] += 1
-        self._outlets.ack(robot.name, assembly.ack(
-            AckState.DONE,
+        self._outlets.ack(robot.name, replace(
+            assembly.ack(AckState.DONE),
             receive_ms=(assembly.last_arrival - assembly.first_arrival) * 1e3,
             wait_ms=(begin - assembly.last_arrival) * 1e3,
             compute_ms=(self._clock() - begin) * 1e3))

@@ -1,4 +1,6 @@
-"""One frame on the device: whoever has its detections first publishes them, and nobody after that."""
+"""
+One frame on the device: whoever has its detections first publishes them, and nobody after that.
+"""
 
 import itertools
 import threading

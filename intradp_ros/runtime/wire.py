@@ -1,4 +1,7 @@
-"""What the two sides tell each other, as plain data: the ROS-free twins of Tile, TileAck and FrameReport."""
+"""
+What the two sides tell each other, as plain data: the ROS-free twins of Tile, TileAck and
+FrameReport.
+"""
 
 import enum
 from collections.abc import Callable
@@ -11,7 +14,10 @@ from intradp_ros.model.detector import Detections
 
 @dataclass(frozen=True)
 class Stamp:
-    """The header of a camera image: seconds, nanoseconds, frame_id. Identifies the image everywhere."""
+    """
+    The header of a camera image: seconds, nanoseconds, frame_id. Identifies the image
+    everywhere.
+    """
 
     sec: int
     nanosec: int
@@ -68,8 +74,8 @@ class CameraFrame:
     """
     An image as it came, not yet decoded: decoding costs time and belongs to the inference thread.
 
-    `decode` gives uint8 RGB (H, W, 3) and raises ImageError; `arrival` is on the device's clock, `age`
-    the seconds from the camera's stamp to the arrival.
+    `decode` gives uint8 RGB (H, W, 3) and raises ImageError; `arrival` is on the device's clock,
+    `age` the seconds from the camera's stamp to the arrival.
     """
 
     stamp: Stamp
@@ -115,7 +121,8 @@ class Report:
 @dataclass(frozen=True)
 class FrameResult:
     """
-    The one result of a processed frame: detections, the report, and the image for whoever draws it.
+    The one result of a processed frame: detections, the report, and the image for whoever draws
+    it.
     """
 
     stamp: Stamp

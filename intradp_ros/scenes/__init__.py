@@ -1,1 +1,4 @@
-"""What a camera shows: sources of images, and drawn scenes of a robot's world with exact ground truth."""
+"""
+What a camera shows: sources of images, and drawn scenes of a robot's world with exact ground
+truth.
+"""

@@ -1,39 +1,41 @@
-"""Endless streams of uint8 RGB images (height, width, 3) for the camera node."""
+"""Endless streams of images for the camera node, with the ground truth where they are drawn."""
 
 import itertools
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from intradp_ros.errors import ImageError
+from intradp_ros.model.detector import Detections
 
 SUFFIXES = {'.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp'}
-PHOTOGRAPHS = ('astronaut', 'chelsea', 'coffee', 'motorcycle_left', 'rocket')
-# Frames that a photograph stays in view.
+# Frames that a photograph stays in view, or that a video of drawn scenes lasts.
 STAY = 30
+# Of a drawn object at least this share must be seen for it to count as visible.
+LEAST_VISIBILITY = 0.5
 
 
-def photograph(name: str) -> np.ndarray:
+@dataclass(frozen=True)
+class Shot:
     """
-    Load one of scikit-image's photographs.
-
-    :raises ImageError: when scikit-image is not installed.
+    A uint8 RGB image (height, width, 3) and, where it is drawn, the objects that are visible
+    in it.
     """
-    try:
-        from skimage import data, io
-    except ImportError as error:
-        raise ImageError('source "photographs" needs scikit-image (pip install scikit-image, or '
-                         'apt install python3-skimage), or choose another source') from error
-    file = Path(data.__file__).parent / f'{name}.png'
-    image = io.imread(file) if file.is_file() else getattr(data, name)()
-    return np.ascontiguousarray(image[..., :3])
+
+    image: np.ndarray
+    truth: Detections | None = None
 
 
 def window(image: np.ndarray, frame: int, height: int, width: int) -> np.ndarray:
-    """Cut a window of the wanted aspect ratio out of a photograph: it pans and zooms with the frame number."""
+    """
+    Cut a window of the wanted aspect ratio out of a photograph: it pans and zooms with the
+    frame number.
+    """
     rows, columns = image.shape[:2]
     phase = 2 * math.pi * frame / STAY
     zoom = 0.8 + 0.2 * math.cos(phase)
@@ -47,18 +49,39 @@ def window(image: np.ndarray, frame: int, height: int, width: int) -> np.ndarray
                           borderMode=cv2.BORDER_REFLECT)
 
 
-def _photographs(path: str, height: int, width: int) -> Iterator[np.ndarray]:
-    names = tuple(path.split(',')) if path else PHOTOGRAPHS
-    unknown = set(names) - set(PHOTOGRAPHS)
-    if unknown:
-        raise ImageError(f'unknown photographs {sorted(unknown)}; there are: '
-                         f'{", ".join(PHOTOGRAPHS)}')
-    images = [photograph(name) for name in names]
+def _photographs(path: str, height: int, width: int) -> Iterator[Shot]:
+    photographs = _scenery('photographs')
+    every = photographs.TRAIN + photographs.HELD_OUT
+    names = tuple(path.split(',')) if path else every
+    if set(names) - set(every):
+        raise ImageError(f'unknown photographs {sorted(set(names) - set(every))}; there are: '
+                         f'{", ".join(every)}')
     for frame in itertools.count():
-        yield window(images[frame // STAY % len(images)], frame, height, width)
+        image = photographs.photograph(names[frame // STAY % len(names)])
+        yield Shot(window(image, frame, height, width))
 
 
-def _folder(path: str, height: int, width: int) -> Iterator[np.ndarray]:
+def _scenes(path: str, height: int, width: int) -> Iterator[Shot]:
+    video = _scenery('video')
+    if path and not path.isdecimal():
+        raise ImageError(f'source "scenes" takes a seed as path, not {path!r}')
+    for frame in itertools.count():
+        scene = video.play(int(path or 0) + frame // STAY, frame % STAY, (height, width))
+        seen = scene.visibility >= LEAST_VISIBILITY
+        yield Shot(scene.image, Detections(scene.boxes[seen], np.ones(seen.sum(), np.float32),
+                                           scene.labels[seen]))
+
+
+def _scenery(module: str):
+    """Import a module that needs scikit-image's photographs, or say how to get them."""
+    try:
+        return import_module(f'intradp_ros.scenes.{module}')
+    except ImportError as error:
+        raise ImageError(f'this source needs scikit-image ({error}): pip install scikit-image, or '
+                         f'apt install python3-skimage; or choose another source') from error
+
+
+def _folder(path: str, height: int, width: int) -> Iterator[Shot]:
     files = sorted(f for f in Path(path).glob('*') if f.suffix.lower() in SUFFIXES)
     if not files:
         raise ImageError(f'folder {path!r} holds no images ({", ".join(sorted(SUFFIXES))})')
@@ -66,10 +89,10 @@ def _folder(path: str, height: int, width: int) -> Iterator[np.ndarray]:
         image = cv2.imread(str(file), cv2.IMREAD_COLOR)
         if image is None:
             raise ImageError(f'cannot decode {file}')
-        yield _sized(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), height, width)
+        yield _shot(image, height, width)
 
 
-def _capture(source: str | int, height: int, width: int, loop: bool) -> Iterator[np.ndarray]:
+def _capture(source: str | int, height: int, width: int, loop: bool) -> Iterator[Shot]:
     capture = cv2.VideoCapture(source)
     if not capture.isOpened():
         raise ImageError(f'cannot open {source!r} as a video')
@@ -85,20 +108,21 @@ def _capture(source: str | int, height: int, width: int, loop: bool) -> Iterator
                     raise ImageError(f'{source!r} gives no images')
                 capture.set(cv2.CAP_PROP_POS_FRAMES, 0)
             else:
-                yield _sized(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), height, width)
+                yield _shot(image, height, width)
             fresh = not done
     finally:
         capture.release()
 
 
-def _sized(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    if image.shape[:2] == (height, width):
-        return image
-    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+def _shot(bgr: np.ndarray, height: int, width: int) -> Shot:
+    if bgr.shape[:2] != (height, width):
+        bgr = cv2.resize(bgr, (width, height), interpolation=cv2.INTER_AREA)
+    return Shot(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
 
 
-SOURCES: dict[str, Callable[[str, int, int], Iterator[np.ndarray]]] = {
+SOURCES: dict[str, Callable[[str, int, int], Iterator[Shot]]] = {
     'photographs': _photographs,
+    'scenes': _scenes,
     'folder': _folder,
     'video': lambda path, height, width: _capture(path, height, width, loop=True),
     'device': lambda path, height, width: _capture(
@@ -106,12 +130,13 @@ SOURCES: dict[str, Callable[[str, int, int], Iterator[np.ndarray]]] = {
 }
 
 
-def open_source(kind: str, path: str, height: int, width: int) -> Iterator[np.ndarray]:
+def open_source(kind: str, path: str, height: int, width: int) -> Iterator[Shot]:
     """
     Open a stream of images of one size.
 
     :param kind: one of SOURCES: 'photographs' (path: names, comma-separated; empty for all),
-        'folder', 'video' (path: a file), 'device' (path: number or file of a V4L2 device).
+        'scenes' (path: a seed), 'folder', 'video' (path: a file), 'device' (path: number or file
+        of a V4L2 device).
     :raises ImageError: at once or when reading, with the path in its text.
     """
     if kind not in SOURCES:

@@ -1,4 +1,6 @@
-"""Puts the rows of one frame's tensor together, whatever order, repetition or nonsense they come in."""
+"""
+Puts the rows of one frame's tensor together, whatever order, repetition or nonsense they come in.
+"""
 
 import numpy as np
 
@@ -14,7 +16,7 @@ class Assembler:
     """
 
     def __init__(self, shape: tuple[int, int, int], dtype: type = np.uint8):
-        self.pixels = np.empty(shape, dtype)
+        self.pixels: np.ndarray = np.empty(shape, dtype)
         self.present = np.zeros(shape[0], bool)
 
     @property
@@ -22,7 +24,7 @@ class Assembler:
         """True when every row has arrived."""
         return bool(self.present.all())
 
-    def add(self, row_begin: int, row_end: int, codec: Codec, data: memoryview) -> bool:
+    def add(self, row_begin: int, row_end: int, codec: Codec, data: bytes | memoryview) -> bool:
         """
         Take rows [row_begin, row_end); rows that are already here stay as they are.
 
@@ -38,7 +40,7 @@ class Assembler:
         missing = ~self.present[row_begin:row_end]
         if not missing.any():
             return False
-        decoded = codec.decode(data, (row_end - row_begin, width, channels))
+        decoded = codec.decode(memoryview(data), (row_end - row_begin, width, channels))
         self.pixels[row_begin:row_end][missing] = decoded[missing]
         self.present[row_begin:row_end] = True
         return True

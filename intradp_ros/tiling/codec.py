@@ -17,8 +17,8 @@ class Codec:
     """
     One way to turn rows into bytes and back.
 
-    `encode` takes rows (n, width, channels); `decode` takes bytes and the expected shape, and raises
-    TileError when the bytes do not hold exactly that. `number` stands for it on the wire.
+    `encode` takes rows (n, width, channels); `decode` takes bytes and the expected shape, and
+    raises TileError when the bytes do not hold exactly that. `number` stands for it on the wire.
     """
 
     name: str
@@ -44,7 +44,7 @@ def _plain(dtype: type) -> tuple[Callable, Callable]:
 
 def _zlib_encode(rows: np.ndarray) -> bytes:
     # Level 1: on the robot's core a higher one costs more time than its bytes save on the link.
-    return zlib.compress(np.ascontiguousarray(rows, np.uint8), 1)
+    return zlib.compress(np.ascontiguousarray(rows, np.uint8).data, 1)
 
 
 def _zlib_decode(data: memoryview, shape: tuple[int, int, int]) -> np.ndarray:

@@ -1,4 +1,7 @@
-"""From a tensor's rows to messages: equal bands, each encoded and cut to the size a message may have."""
+"""
+From a tensor's rows to messages: equal bands, each encoded and cut to the size a message may
+have.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,7 +30,8 @@ def bands(rows: int, count: int) -> list[tuple[int, int]]:
 
 def pieces(rows: np.ndarray, row_begin: int, codec: Codec, limit: int) -> Iterator[Piece]:
     """
-    Encode the rows (n, width, channels) of a band in pieces of at most `limit` bytes, from the top.
+    Encode the rows (n, width, channels) of a band in pieces of at most `limit` bytes, from the
+    top.
 
     :param row_begin: number of the first row in its tensor.
     :raises TileError: when one row alone does not fit.
@@ -39,6 +43,7 @@ def pieces(rows: np.ndarray, row_begin: int, codec: Codec, limit: int) -> Iterat
         raise TileError(f'one row of shape {rows.shape[1:]} takes {len(data)} bytes as '
                         f'{codec.name}; a message may hold {limit} (parameter message_bytes)')
     else:
-        # As few equal parts as the first try promises; a part that is still too large is cut again.
+        # As few equal parts as the first try promises; a part that is still too large is cut
+        # again.
         for begin, end in bands(len(rows), -(-len(data) // limit)):
             yield from pieces(rows[begin:end], row_begin + begin, codec, limit)
