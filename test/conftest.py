@@ -30,7 +30,7 @@ def domain(monkeypatch):
 @pytest.fixture(scope='session')
 def detector():
     """The smallest detector of torchvision, with random weights and boxes to find."""
-    return zoo.build('ssdlite320_mobilenet_v3_large', score_threshold=0.1, max_detections=50)
+    return zoo.build('ssdlite320_mobilenet_v3_large', score_threshold=0.001, max_detections=50)
 
 
 @pytest.fixture(scope='session')

@@ -53,35 +53,43 @@ def build(name: str, weights: str = 'random', seed: int = 0,
     if max_detections is not None:
         options['box_detections_per_img' if 'rcnn' in name else 'detections_per_img'] = \
             max_detections
-    enum = torchvision.models.get_model_weights(name)
-    labels = tuple(enum.DEFAULT.meta['categories'])
-    if weights == 'DEFAULT':
-        try:
-            model = torchvision.models.get_model(name, weights='DEFAULT', **options)
-        except OSError as error:
-            raise ModelError(f'cannot download the weights of {name} ({error}); without internet '
-                             f'give a file, or "random"') from error
-    else:
-        # The seed is for these weights alone; whoever uses torch's generator elsewhere keeps
-        # theirs.
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            model = torchvision.models.get_model(
-                name, weights=None, weights_backbone=None, num_classes=len(labels), **options)
-        if weights == 'random':
-            _enliven(model, seed, lambda noise: model([noise]))
-        else:
-            load(model, weights, name)
+    model = module(name, weights, seed, **options)
     fixed = getattr(model.transform, 'fixed_size', None)
     size = input_size or (tuple(fixed[::-1]) if fixed else (480, 640))
-    if fixed and tuple(size) != tuple(fixed[::-1]) and name == 'ssd300_vgg16' and min(size) < 300:
+    if name == 'ssd300_vgg16' and min(size) < 300:
         raise ModelError(f'{name} needs an input of at least 300x300 pixels, got '
                          f'{size[1]}x{size[0]}')
     if not fixed:
         _check_multiple(name, size)
     dense, decode = families.split(model)
+    labels = tuple(torchvision.models.get_model_weights(name).DEFAULT.meta['categories'])
     return Detector(name, dense, decode, labels, size[0], size[1], bool(fixed), device,
                     settings=f'score {score_threshold} most {max_detections}')
+
+
+def module(name: str, weights: str = 'random', seed: int = 0, **options) -> nn.Module:
+    """
+    Build torchvision's own module of one of its detectors, in eval mode; parameters as in `build`.
+
+    :param options: torchvision's, such as `score_thresh`.
+    """
+    if weights == 'DEFAULT':
+        try:
+            return torchvision.models.get_model(name, weights='DEFAULT', **options).eval()
+        except OSError as error:
+            raise ModelError(f'cannot download the weights of {name} ({error}); without internet '
+                             f'give a file, or "random"') from error
+    classes = len(torchvision.models.get_model_weights(name).DEFAULT.meta['categories'])
+    # The seed is for these weights alone; whoever uses torch's generator elsewhere keeps theirs.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = torchvision.models.get_model(
+            name, weights=None, weights_backbone=None, num_classes=classes, **options).eval()
+    if weights == 'random':
+        _enliven(model, seed, lambda noise: model([noise]))
+    else:
+        load(model, weights, name)
+    return model
 
 
 def _build_demo(weights: str, seed: int, size: tuple[int, int], score_threshold: float | None,

@@ -6,7 +6,6 @@ It shows photographs, drawn scenes (with their ground truth), a folder, a video 
 
 from rclpy.node import Node
 from rclpy.parameter import Parameter as Value
-from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
@@ -42,7 +41,7 @@ class CameraNode(Node):
                                            self._read['height'], self._read['width'])
         self._first = next(self._shots)  # a source that cannot be read is refused at the start
         self._publisher = self.create_publisher(
-            Image, 'image', qos.image(True) if self._read['reliable'] else qos_profile_sensor_data,
+            Image, 'image', qos.camera(self._read['reliable']),
             qos_overriding_options=qos.overridable())
         self._truths = self.create_publisher(Detection2DArray, 'ground_truth', qos.DETECTIONS)
         self._timer = self.create_timer(1 / self._read['rate'], self._publish)

@@ -66,11 +66,26 @@ def rgb_from_image(image: Image) -> np.ndarray:
             rgb = CvBridge().imgmsg_to_cv2(image, 'rgb8')
         else:
             from rosbags.image import message_to_cvimage
-            rgb = message_to_cvimage(image, 'rgb8')
+            rgb = message_to_cvimage(_without_row_padding(image), 'rgb8')
     except Exception as error:  # both libraries raise many kinds
         raise ImageError(f'cannot convert encoding {image.encoding!r} of {image.width}x'
                          f'{image.height} pixels to rgb8: {error}') from error
     return np.ascontiguousarray(rgb)
+
+
+def _without_row_padding(image: Image) -> Image:
+    """Cut off what `step` has beyond the pixels of a row: rosbags-image takes it for pixels."""
+    from rosbags.image.image import to_cvtype
+    bits, _, _, channels = to_cvtype(image.encoding)
+    used = image.width * channels * bits // 8
+    if used > image.step:
+        raise ImageError(f'step {image.step} is less than the {used} bytes of a row')
+    if used == image.step:
+        return image
+    rows = np.frombuffer(image.data, np.uint8)[:image.height * image.step]
+    return Image(header=image.header, height=image.height, width=image.width, step=used,
+                 encoding=image.encoding, is_bigendian=image.is_bigendian,
+                 data=bytes_field(np.ascontiguousarray(rows.reshape(image.height, -1)[:, :used])))
 
 
 def rgb_from_compressed(image: CompressedImage) -> np.ndarray:

@@ -25,6 +25,11 @@ def image(reliable: bool) -> QoSProfile:
     return _profile(reliable, 1)
 
 
+def camera(reliable: bool) -> QoSProfile:
+    """Publish images so that a reader who wants every one can have them (a recorder, the demo)."""
+    return _profile(reliable, 10)
+
+
 def tiles(reliable: bool) -> QoSProfile:
     """
     Tiles: as deep as a frame has messages, or the middleware drops what the sender hands over

@@ -1,0 +1,154 @@
+"""Messages and plain types are two forms of the same."""
+
+import dataclasses
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rclpy.serialization import deserialize_message, serialize_message
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+
+from intradp_ros import msg as messages
+from intradp_ros.errors import ImageError, TileError
+from intradp_ros.model.detector import Detections
+from intradp_ros.nodes import conversions
+from intradp_ros.planning.link import LinkEstimate
+from intradp_ros.runtime.wire import Ack, AckState, Report, Stamp, Tile
+
+STAMP = Stamp(12, 34, 'camera')
+U16, U32, U64 = (st.integers(0, 2**n - 1) for n in (16, 32, 64))
+
+
+def over_the_wire(message):
+    return deserialize_message(serialize_message(message), type(message))
+
+
+words = st.text(st.characters(codec='ascii', exclude_characters='\0'), max_size=40)
+
+
+@given(st.builds(Tile, stamp=st.just(STAMP), model=words,
+                 session=U64, frame=U32, plan=U32, index=U16, tensor=U16, row_begin=U16,
+                 row_end=U16, codec=st.integers(0, 255), image_height=U16, image_width=U16,
+                 data=st.binary(max_size=500)))
+def test_tiles(tile):
+    back = conversions.tile_from_message(over_the_wire(conversions.message_from_tile(tile)))
+    assert dataclasses.replace(back, data=bytes(back.data)) == tile
+
+
+@given(st.builds(Ack, session=U64, frame=U32, next=U16, bitmap=U64, messages=U16, bytes=U32,
+                 state=st.sampled_from(AckState), receive_ms=st.just(0.5), wait_ms=st.just(1.5),
+                 compute_ms=st.just(2.0), reason=st.just('no')))
+def test_acks(ack):
+    assert conversions.ack_from_message(
+        over_the_wire(conversions.message_from_ack(ack))) == ack
+
+
+def test_an_unknown_state_is_refused():
+    with pytest.raises(TileError, match='77'):
+        conversions.ack_from_message(messages.TileAck(state=77))
+
+
+@given(n=st.integers(0, 20), seed=st.integers(0, 99))
+def test_detections(n, seed):
+    rng = np.random.default_rng(seed)
+    corner = rng.uniform(0, 5000, (n, 2)).astype(np.float32)
+    found = Detections(np.hstack([corner, corner + rng.uniform(1, 900, (n, 2))])
+                       .astype(np.float32), rng.uniform(0, 1, n).astype(np.float32),
+                       rng.integers(0, 90, n))
+    message = over_the_wire(conversions.message_from_detections(
+        found, conversions.header_from(STAMP)))
+    assert conversions.stamp_from(message.header) == STAMP
+    assert all(conversions.stamp_from(d.header) == STAMP for d in message.detections)
+    back = conversions.detections_from_message(message)
+    assert np.allclose(back.boxes, found.boxes, atol=1e-3)
+    assert np.array_equal(back.scores, found.scores)
+    assert np.array_equal(back.labels, found.labels)
+
+
+def test_broken_detections_are_refused():
+    message = conversions.message_from_detections(
+        Detections(np.ones((1, 4), np.float32), np.ones(1, np.float32), np.ones(1, int)), Header())
+    message.detections[0].results[0].hypothesis.class_id = 'cat'
+    with pytest.raises(TileError, match='cat'):
+        conversions.detections_from_message(message)
+    message.detections[0].results = []
+    with pytest.raises(TileError, match='hypothesis'):
+        conversions.detections_from_message(message)
+
+
+@pytest.mark.parametrize('encoding, tolerance', [
+    ('rgb8', 0), ('bgr8', 0), ('mono8', 1), ('yuv422_yuy2', 12)])
+def test_images(photograph, encoding, tolerance):
+    image = photograph[:, :450]
+    message = over_the_wire(conversions.image_from_rgb(image, Header(), encoding))
+    back = conversions.rgb_from_image(message)
+    if encoding == 'mono8':
+        image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    assert back.shape == image.shape and back.flags.c_contiguous
+    assert np.abs(back.astype(int) - image).mean() <= tolerance
+
+
+@pytest.mark.parametrize('encoding', ['bayer_rggb8', 'bayer_grbg8', 'rgba8', 'bgra8', 'uyvy'])
+def test_other_encodings_give_rgb(encoding):
+    channels = {'rgba8': 4, 'bgra8': 4, 'uyvy': 2}.get(encoding, 1)
+    message = Image(height=4, width=6, encoding=encoding, step=6 * channels,
+                    data=bytes(range(24)) * channels)
+    assert conversions.rgb_from_image(message).shape == (4, 6, 3)
+
+
+def test_rows_may_be_padded(photograph):
+    """step may be larger than a row of pixels (ROS allows it; many drivers do it)."""
+    image = photograph[:8, :10]
+    padded = np.zeros((8, 64), np.uint8)
+    padded[:, :30] = image.reshape(8, 30)
+    message = Image(height=8, width=10, encoding='rgb8', step=64, data=padded.tobytes())
+    assert np.array_equal(conversions.rgb_from_image(message), image)
+
+
+@pytest.mark.parametrize('message', [
+    Image(height=4, width=4, encoding='rgb8', step=12, data=bytes(47)),
+    Image(height=4, width=4, encoding='h264', step=12, data=bytes(48)),
+    Image(height=4, width=4, encoding='rgb8', step=3, data=bytes(48)),
+    Image(height=0, width=4, encoding='rgb8', step=12),
+    Image()], ids=['short', 'unknown', 'step', 'empty', 'default'])
+def test_broken_images_are_refused(message):
+    with pytest.raises(ImageError):
+        conversions.rgb_from_image(message)
+
+
+@pytest.mark.parametrize('suffix', ['.jpg', '.png'])
+def test_compressed_images(photograph, suffix):
+    data = cv2.imencode(suffix, cv2.cvtColor(photograph, cv2.COLOR_RGB2BGR))[1].tobytes()
+    back = conversions.rgb_from_compressed(CompressedImage(format=suffix, data=data))
+    assert np.abs(back.astype(int) - photograph).mean() < 4
+    for broken in (b'', data[:20], b'nonsense'):
+        with pytest.raises(ImageError):
+            conversions.rgb_from_compressed(CompressedImage(format=suffix, data=broken))
+
+
+def test_reports_and_links_have_a_field_for_each_field():
+    report = Report(STAMP, 5, 6, mode='offload', reason='x', latency_ms=1.5)
+    message = over_the_wire(conversions.message_from_report(report))
+    names = {f.name for f in dataclasses.fields(Report)} - {'stamp'}
+    assert names | {'header'} == set(message.get_fields_and_field_types())
+    assert all(getattr(message, n) == getattr(report, n) for n in names)
+    link = LinkEstimate(1e6, 0.25, 0.5, 0.125, 0.0625, 1000, 10)
+    back = conversions.link_from_message(over_the_wire(
+        conversions.message_from_link(link, Header(), True, 1, 2)))
+    assert dataclasses.astuple(back) == pytest.approx(dataclasses.astuple(link))
+
+
+def test_every_field_of_the_messages_is_documented():
+    from pathlib import Path
+    for file in (Path(__file__).parents[2] / 'msg').glob('*.msg'):
+        documented = False
+        for line in file.read_text().splitlines():
+            if line.startswith('#'):
+                documented = True
+            elif not line.strip():
+                documented = False
+            elif '=' not in line:
+                assert documented or '#' in line, f'{file.name}: {line}'

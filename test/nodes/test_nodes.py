@@ -1,0 +1,253 @@
+"""The nodes over real DDS, in one process: topics, headers, lifecycle, parameters."""
+
+import array
+import time
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from intradp_ros.msg import FrameReport, LinkState, Plan, Tile
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.parameter import Parameter as Value
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+from vision_msgs.msg import Detection2DArray, LabelInfo
+
+from intradp_ros.nodes import conversions, qos
+from intradp_ros.nodes.camera_node import CameraNode
+from intradp_ros.nodes.device_node import DeviceNode
+from intradp_ros.nodes.edge_node import EdgeNode
+from intradp_ros.nodes.parameter_server import ParameterServer
+
+MODEL = {'score_threshold': 0.001, 'max_detections': 50, 'threads': 1,
+         'model': 'ssdlite320_mobilenet_v3_large', 'weights': 'random'}
+SUCCESS = TransitionCallbackReturn.SUCCESS
+
+
+class Camera:
+    """Publishes one image again and again, as tests need it, and keeps what comes back."""
+
+    def __init__(self, graph, reliable=True, kind=Image, topic='image'):
+        self.graph, self.node = graph, graph.probe()
+        self.detections, self.reports, self.labels = [], [], []
+        policy = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
+        self.publisher = self.node.create_publisher(
+            kind, topic, QoSProfile(depth=1, reliability=policy))
+        for kind, topic, heard in ((Detection2DArray, 'detections', self.detections),
+                                   (FrameReport, 'intradp/report', self.reports)):
+            self.node.create_subscription(kind, topic, heard.append, qos.REPORTS)
+        self.node.create_subscription(LabelInfo, 'label_info', self.labels.append, qos.LATCHED)
+        self.stamp = 0
+
+    def shoot(self, message, seconds=30):
+        """Publish until a frame has been reported; give its detections and report."""
+        count, until = len(self.reports), time.monotonic() + seconds
+        while len(self.reports) == count or len(self.detections) < len(self.reports):
+            assert time.monotonic() < until, 'no frame was processed'
+            self.stamp += 1
+            message.header.stamp.sec = self.stamp
+            self.publisher.publish(message)
+            time.sleep(0.15)
+        return self.detections[count], self.reports[count]
+
+
+def started(graph, factory, namespace='/robot', **overrides):
+    node = graph.add(factory, namespace, **(MODEL | overrides))
+    assert graph.call(node.start)
+    return node
+
+
+def picture(photograph, encoding='rgb8'):
+    image = photograph[:, :450] if 'yuv' in encoding else photograph
+    return conversions.image_from_rgb(image, Header(frame_id='front_camera'), encoding)
+
+
+def test_local_detections_carry_the_images_header_and_pixels(graph, detector, photograph):
+    camera = Camera(graph)
+    device = started(graph, DeviceNode, mode='local')
+    found, report = camera.shoot(picture(photograph))
+    assert found.header == report.header and found.header.frame_id == 'front_camera'
+    assert not conversions.detections_from_message(found).differs(detector.detect(photograph))
+    assert (report.mode, report.source, report.fallback) == ('local', 'device', False)
+    graph.wait(lambda: camera.labels)
+    assert camera.labels[0].class_map[3].class_name == detector.labels[3]
+    assert graph.call(device.trigger_deactivate) is SUCCESS
+
+
+@pytest.mark.parametrize('encoding', ['bgr8', 'mono8', 'yuv422_yuy2'])
+def test_common_encodings(graph, photograph, detector, encoding):
+    camera, message = Camera(graph), picture(photograph, encoding)
+    started(graph, DeviceNode, mode='local')
+    found, _ = camera.shoot(message)
+    expected = detector.detect(conversions.rgb_from_image(message))
+    assert not conversions.detections_from_message(found).differs(expected)
+
+
+def test_compressed_images(graph, photograph):
+    camera = Camera(graph, kind=CompressedImage, topic='image/compressed')
+    started(graph, DeviceNode, mode='local', image_transport='compressed')
+    data = cv2.imencode('.png', photograph[..., ::-1])[1].tobytes()
+    found, _ = camera.shoot(CompressedImage(format='png', data=data))
+    assert found.detections
+
+
+@pytest.mark.parametrize('reliable', [True, False], ids=['reliable', 'best effort'])
+def test_a_camera_of_either_reliability_is_heard(graph, photograph, reliable):
+    camera = Camera(graph, reliable)
+    started(graph, DeviceNode, mode='local')
+    small = np.ascontiguousarray(photograph[:60, :80])
+    assert camera.shoot(conversions.image_from_rgb(small, Header()))
+
+
+def test_offload_over_dds(graph, detector, photograph):
+    camera = Camera(graph)
+    device = started(graph, DeviceNode, deadline_ms=20000.0)
+    started(graph, EdgeNode, '/edge')
+    graph.wait(lambda: device._tiles.get_subscription_count())
+    found, report = camera.shoot(picture(photograph))
+    assert (report.source, report.fallback, report.tiles) == ('edge', False, 8)
+    assert not conversions.detections_from_message(found).differs(detector.detect(photograph))
+    links = []
+    camera.node.create_subscription(LinkState, 'intradp/link', links.append, qos.LINK)
+    graph.wait(lambda: links and links[-1].goodput_bytes_per_s > 0)
+    assert links[-1].edge_alive and links[-1].frame_bytes == detector.input_bytes
+
+
+def test_another_model_on_the_edge_is_named(graph, photograph):
+    camera = Camera(graph)
+    device = started(graph, DeviceNode, deadline_ms=20000.0)
+    edge = started(graph, EdgeNode, '/edge', seed=1)
+    graph.wait(lambda: device._tiles.get_subscription_count())
+    _, report = camera.shoot(picture(photograph))
+    assert report.fallback and report.source == 'device'
+    assert edge.session.detector.identity in report.reason
+
+
+def test_live_parameters_and_those_that_are_not(graph, photograph):
+    camera = Camera(graph)
+    device = started(graph, DeviceNode, mode='local')
+    results = graph.call(device.set_parameters, [
+        Value('mode', value='offload'), Value('deadline_ms', value=1234.0),
+        Value('mode', value='teleport'), Value('tile_count', value=0),
+        Value('model', value='ssd300_vgg16')])
+    assert [r.successful for r in results] == [True, True, False, False, False]
+    assert 'deactivate' in results[-1].reason and 'offload' in results[2].reason
+    _, report = camera.shoot(picture(photograph))
+    assert report.deadline_ms == 1234.0 and report.reason == 'no edge'
+
+
+def test_lifecycle_frees_and_comes_back(graph, photograph):
+    camera = Camera(graph)
+    device = graph.add(DeviceNode, mode='local', autostart=False, **MODEL)
+    assert graph.call(device.start) and device.session is None  # nothing happens by itself
+    for _ in range(2):
+        assert graph.call(device.trigger_configure) is SUCCESS and device.session is None
+        assert graph.call(device.trigger_activate) is SUCCESS
+        camera.shoot(picture(photograph))
+        assert graph.call(device.trigger_deactivate) is SUCCESS and device.session is None
+        assert graph.call(device.trigger_cleanup) is SUCCESS
+
+
+def test_a_wrong_model_file_leaves_the_node_inactive(graph):
+    device = graph.add(DeviceNode, **(MODEL | {'weights': '/nowhere/model.pt'}))
+    assert not graph.call(device.start)
+    assert not device.active and device.session is None
+    graph.call(device.set_parameters, [Value('weights', value='random')])
+    assert graph.call(device.trigger_activate) is SUCCESS
+
+
+def test_pictures_are_drawn_only_for_who_looks(graph, photograph):
+    camera = Camera(graph)
+    started(graph, DeviceNode, mode='local')
+    camera.shoot(picture(photograph))
+    seen = []
+    camera.node.create_subscription(Image, 'detections/image', seen.append, qos.image(True))
+    until = time.monotonic() + 20
+    while not seen and time.monotonic() < until:
+        camera.shoot(picture(photograph))
+    assert (seen[0].height, seen[0].width) == photograph.shape[:2]
+    assert not np.array_equal(conversions.rgb_from_image(seen[0]), photograph)
+
+
+def test_the_camera_node_publishes_its_source(graph):
+    probe, images, truths = graph.probe(), [], []
+    probe.create_subscription(Image, 'image', images.append, qos.image(True))
+    probe.create_subscription(Detection2DArray, 'ground_truth', truths.append, qos.DETECTIONS)
+    graph.add(CameraNode, source='scenes', width=160, height=120, rate=20.0, encoding='bgr8')
+    graph.wait(lambda: len(images) > 3 and len(truths) > 3)
+    assert (images[0].width, images[0].height, images[0].encoding) == (160, 120, 'bgr8')
+    assert images[0].header.frame_id == 'camera' and images[0].header.stamp.sec > 0
+    assert truths[0].detections
+
+
+def link_state(goodput=1e6, cost_ms=1.0):
+    return LinkState(goodput_bytes_per_s=goodput, message_cost_ms=cost_ms, frame_bytes=300000,
+                     frame_messages=8, edge_alive=True)
+
+
+def test_the_parameter_server_tunes_and_respects_an_operator(graph):
+    device = started(graph, DeviceNode)
+    probe, plans = graph.probe(), []
+    probe.create_subscription(Plan, 'intradp/plan', plans.append, qos.LATCHED)
+    publisher = probe.create_publisher(LinkState, 'intradp/link', qos.LINK)
+    server = graph.add(ParameterServer, period=0.1, deadline_ms=777.0)
+    graph.call(device.destroy_timer, device._timers[0])  # the test speaks for the link
+
+    def tile_count():
+        return device.get_parameter('tile_count').value
+
+    def tell(count, **link):
+        def reached():
+            publisher.publish(link_state(**link))
+            return tile_count() == count
+        graph.wait(reached)
+
+    tell(3, cost_ms=5.0)  # 300 ms for the frame, 5 ms for a message
+    tell(10)
+    assert device.get_parameter('deadline_ms').value == 777.0
+    graph.wait(lambda: plans and plans[-1].tile_count == 10)
+    assert plans[-1].deadline_ms == 777.0 and 'MB/s' in plans[-1].reason
+    graph.wait(lambda: device.session.settings.plan == plans[-1].number)
+    # An operator sets it by hand: it stays, whatever the link does.
+    assert graph.call(device.set_parameters, [Value('tile_count', value=20)])[0].successful
+    graph.wait(lambda: server._owner.pinned)
+    for _ in range(10):
+        publisher.publish(link_state())
+        time.sleep(0.05)
+    assert tile_count() == 20
+    # Setting it on the server gives it back.
+    graph.call(server.set_parameters, [Value('tile_count', value=0)])
+    tell(10)
+
+
+@settings(max_examples=100, deadline=None,
+          suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_random_tiles_never_raise_out_of_the_callback(edge_alone, data):
+    """Fields as random as the message type lets them be."""
+    node, identity = edge_alone
+    def bits(n):
+        return data.draw(st.one_of(st.integers(0, 3), st.integers(0, 2**n - 1)))
+    message = Tile(
+        header=Header(frame_id=data.draw(st.text(max_size=4))),
+        model=data.draw(st.sampled_from([identity, '', 'x#y'])), session=bits(64), frame=bits(32),
+        plan=bits(32), index=bits(16), tensor=bits(16), row_begin=bits(16), row_end=bits(16),
+        codec=bits(8), image_height=bits(16), image_width=bits(16),
+        data=array.array('B', data.draw(st.binary(max_size=3000))))
+    node._on_tile('/robot', message)
+
+
+@pytest.fixture(scope='module')
+def edge_alone():
+    import rclpy
+    context = rclpy.Context()
+    rclpy.init(context=context, domain_id=99)
+    node = EdgeNode(overrides=MODEL, context=context)
+    assert node.start()
+    yield node, node.session.detector.identity
+    node.close()
+    node.destroy_node()
+    context.try_shutdown()

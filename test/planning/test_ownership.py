@@ -1,0 +1,22 @@
+"""An operator's value stays until the server is given the parameter back."""
+
+from intradp_ros.planning.ownership import Ownership
+
+
+def test_own_requests_are_not_mistaken_for_an_operator():
+    owner = Ownership()
+    assert owner.request('tile_count', 10)
+    assert not owner.on_changed('tile_count', 10)
+    assert owner.request('tile_count', 12)
+
+
+def test_an_operator_pins_and_release_gives_back():
+    owner = Ownership()
+    owner.request('tile_count', 10)
+    assert owner.on_changed('tile_count', 3)
+    assert owner.pinned == {'tile_count': 3}
+    assert not owner.request('tile_count', 12)
+    assert not owner.on_changed('tile_count', 3)  # the same again is nothing new
+    assert owner.on_changed('tile_count', 4)
+    owner.release('tile_count')
+    assert owner.request('tile_count', 12)

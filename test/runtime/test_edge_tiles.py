@@ -1,0 +1,119 @@
+"""Nonsense never leaves EdgeSession.on_tile, never reaches another frame, never makes it grow."""
+
+import dataclasses
+import time
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from intradp_ros.runtime.edge import FILLING, RUNS, EdgeOutlets, EdgeSession
+from intradp_ros.runtime.wire import AckState, Stamp, Tile
+from intradp_ros.tiling.codec import CODECS
+from intradp_ros.tiling.tiles import bands, pieces
+
+STAMP = Stamp(5, 6, 'camera')
+
+
+@pytest.fixture(scope='module')
+def edge(detector):
+    said = {'acks': [], 'results': [], 'warnings': []}
+    session = EdgeSession(detector, EdgeOutlets(
+        ack=lambda name, ack: said['acks'].append((name, ack)),
+        result=lambda *result: said['results'].append(result),
+        warn=said['warnings'].append), time.monotonic)
+    session.said = said
+    yield session
+    session.close()
+
+
+def frame_of(detector, image, session=1, frame=0):
+    """Cut a whole frame into tiles."""
+    pixels, _ = detector.preprocess(image)
+    cut = [p for a, b in bands(len(pixels), 6)
+           for p in pieces(pixels[a:b], a, CODECS['uint8'], 60000)]
+    return [Tile(STAMP, detector.identity, session, frame, 0, i, 0, p.row_begin, p.row_end, 0,
+                 *image.shape[:2], p.data) for i, p in enumerate(cut)]
+
+
+def bits(n):
+    """Give numbers that an unsigned field of n bits can hold, small ones often."""
+    return st.one_of(st.integers(0, 5), st.integers(0, 2**n - 1))
+
+
+def nonsense(identity):
+    return st.builds(
+        Tile,
+        stamp=st.builds(Stamp, bits(31), bits(32), st.text(max_size=5)),
+        model=st.one_of(st.just(identity), st.text(max_size=20)),
+        session=bits(64), frame=bits(32), plan=bits(32), index=bits(16),
+        tensor=st.one_of(st.just(0), bits(16)), row_begin=bits(16), row_end=bits(16),
+        codec=st.one_of(st.integers(0, 4), bits(8)), image_height=bits(16), image_width=bits(16),
+        data=st.one_of(st.binary(max_size=200), st.just(bytes(960 * 3))))
+
+
+@given(data=st.data())
+@settings(max_examples=400, deadline=None,
+          suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_random_fields(edge, detector, data):
+    edge.on_tile('/nonsense', data.draw(nonsense(detector.identity)))
+    robot = edge.robots['/nonsense']
+    assert len(robot.runs) <= RUNS
+    assert all(len(run.filling) <= FILLING for run in robot.runs.values())
+
+
+@given(data=st.data())
+@settings(max_examples=40, deadline=None,
+          suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_good_frame_survives_nonsense_in_between(edge, detector, photograph, data):
+    """Same robot, other sessions and frame numbers: the frame still comes out, exactly."""
+    number = edge.said.setdefault('next', 0)
+    edge.said['next'] += 1
+    count = len(edge.said['results'])
+    for tile in frame_of(detector, photograph, session=77, frame=number):
+        edge.on_tile('/mixed', tile)
+        for _ in range(2):
+            stray = data.draw(nonsense(detector.identity))
+            if stray.session != 77:
+                edge.on_tile('/mixed', stray)
+    until = time.monotonic() + 20
+    while len(edge.said['results']) == count and time.monotonic() < until:
+        time.sleep(0.002)
+    name, stamp, found = edge.said['results'][-1]
+    assert (name, stamp) == ('/mixed', STAMP)
+    assert not found.differs(detector.detect(photograph))
+
+
+def test_a_huge_frame_number_does_not_make_the_robot_deaf(edge, detector, photograph):
+    tiles = frame_of(detector, photograph, session=5, frame=0)
+    edge.on_tile('/deaf', dataclasses.replace(tiles[0], frame=2**32 - 1))
+    count = len(edge.said['results'])
+    for tile in tiles:
+        edge.on_tile('/deaf', tile)
+    until = time.monotonic() + 20
+    while len(edge.said['results']) == count and time.monotonic() < until:
+        time.sleep(0.002)
+    assert len(edge.said['results']) == count + 1
+
+
+def test_acknowledgements_say_what_is_there(edge, detector, photograph):
+    tiles = frame_of(detector, photograph, session=9)
+    del edge.said['acks'][:]
+    for tile in (tiles[0], tiles[1], tiles[4]):
+        time.sleep(0.005)
+        edge.on_tile('/acks', tile)
+    name, ack = edge.said['acks'][-1]
+    assert name == '/acks' and ack.state is AckState.RECEIVING
+    assert (ack.next, ack.bitmap, ack.messages) == (2, 0b10, 3)
+    assert ack.bytes == sum(len(tiles[i].data) for i in (0, 1, 4))
+
+
+def test_the_edge_says_no_once_a_frame(edge, detector, photograph):
+    del edge.said['acks'][:]
+    for tile in frame_of(detector, photograph, session=11):
+        edge.on_tile('/other', dataclasses.replace(tile, model='other#1'))
+    (name, ack), = edge.said['acks']
+    assert ack.state is AckState.REFUSED
+    assert 'other#1' in ack.reason and detector.identity in ack.reason
+    assert np.all([detector.identity in w for w in edge.said['warnings'][-1:]])

@@ -1,0 +1,186 @@
+"""Device and edge together: one equal result a frame, whatever happens to tiles and answers."""
+
+import dataclasses
+import random
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from intradp_ros.errors import ImageError
+from intradp_ros.model import zoo
+from intradp_ros.runtime.wire import CameraFrame, Stamp
+
+sys.path.insert(0, str(Path(__file__).parent))
+from links import Pair  # noqa: E402
+
+LONG = 20000.0  # a deadline that no slow machine misses
+
+
+@pytest.fixture(scope='module')
+def expected(detector, photograph):
+    found = detector.detect(photograph)
+    assert len(found) > 0
+    return found
+
+
+@pytest.mark.parametrize('codec', ['uint8', 'zlib'])
+@pytest.mark.parametrize('tile_count', [1, 7, 64])
+def test_offload_equals_the_whole_model(detector, photograph, expected, codec, tile_count):
+    with Pair(detector, codec=codec, tile_count=tile_count, deadline_ms=LONG) as pair:
+        result = pair.process(photograph)
+    assert not result.detections.differs(expected)
+    report = result.report
+    assert (report.source, report.fallback, report.reason) == ('edge', False, '')
+    assert report.tiles == tile_count and report.messages >= tile_count
+    assert codec != 'uint8' or report.bytes == detector.input_bytes
+    assert report.edge_compute_ms > 0 and report.device_ms == 0
+
+
+def test_local_sends_nothing(detector, photograph, expected):
+    with Pair(detector, mode='local', deadline_ms=LONG) as pair:
+        result = pair.process(photograph)
+    assert not result.detections.differs(expected)
+    assert (result.report.source, result.report.fallback) == ('device', False)
+    assert result.report.messages == 0 and not pair.edge.robots
+
+
+def test_jpeg_is_smaller(detector, photograph):
+    with Pair(detector, codec='jpeg', deadline_ms=LONG) as pair:
+        report = pair.process(photograph).report
+    assert report.source == 'edge' and report.bytes < detector.input_bytes / 3
+
+
+def test_any_order_and_repetition(detector, photograph, expected):
+    held, chance = [], random.Random(0)
+
+    def shuffle(tile):
+        held.append(tile)
+        if len(held) < 24:
+            return []
+        arriving = held * 2
+        chance.shuffle(arriving)
+        return arriving
+
+    with Pair(detector, spoil=shuffle, tile_count=24, deadline_ms=LONG) as pair:
+        result = pair.process(photograph)
+        counts = pair.edge.robots['/robot'].counts
+    assert result.report.source == 'edge' and not result.detections.differs(expected)
+    assert counts['accepted'] == 24 and counts['duplicate'] + counts['late'] == 24
+
+
+def test_a_lost_tile_ends_in_a_local_result_by_the_deadline(detector, photograph, expected):
+    with Pair(detector, spoil=lambda t: [] if t.index == 3 else [t], deadline_ms=1500.0) as pair:
+        result = pair.process(photograph)
+    report = result.report
+    assert not result.detections.differs(expected)
+    assert (report.mode, report.source, report.fallback) == ('offload', 'device', True)
+    assert report.reason == 'edge silent'
+    assert 0 < report.acknowledged < report.messages
+
+
+def test_a_silent_edge_is_not_waited_for_twice_and_is_found_again(detector, photograph, expected):
+    with Pair(detector, deadline_ms=3000.0) as pair:
+        assert pair.process(photograph).report.source == 'edge'
+        pair.mute = True
+        first = pair.process(photograph).report
+        second = pair.process(photograph).report
+        assert first.fallback and second.fallback
+        # The first frame waited for the edge, the second did not.
+        assert first.latency_ms > second.latency_ms + 500
+        assert not pair.device.edge_alive
+        pair.mute = False
+        deadline = time.monotonic() + 20
+        while pair.process(photograph).report.fallback and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert pair.device.edge_alive
+        assert not any(r.detections.differs(expected) for r in pair.results)
+
+
+def test_no_edge_means_local_at_once(detector, photograph):
+    with Pair(detector, deadline_ms=LONG) as pair:
+        pair.matched = False
+        report = pair.process(photograph).report
+    assert (report.source, report.reason, report.messages) == ('device', 'no edge', 0)
+    assert report.latency_ms < LONG / 4
+
+
+def test_another_model_is_refused_by_name(detector, photograph, expected):
+    other = zoo.build(detector.name, seed=1)
+    with Pair(detector, other, deadline_ms=LONG) as pair:
+        result = pair.process(photograph)
+    report = result.report
+    assert report.fallback and not result.detections.differs(expected)
+    assert detector.identity in report.reason and other.identity in report.reason
+    assert report.latency_ms < LONG / 4
+    assert pair.edge.robots['/robot'].counts['refused'] > 0
+
+
+def test_frames_come_in_order_and_once(detector, photograph):
+    """A camera that is too fast: frames are dropped at the source, and counted."""
+    with Pair(detector, deadline_ms=400.0) as pair:
+        for i in range(120):
+            pair.mute = 40 < i < 80
+            pair.submit(photograph)
+            time.sleep(0.005)
+        last = pair._stamps
+        deadline = time.monotonic() + 20
+        while pair.results[-1].stamp.sec != last and time.monotonic() < deadline:
+            time.sleep(0.01)
+        stamps = [r.stamp.sec for r in pair.results]
+        reports = [r.report for r in pair.results]
+    assert stamps == sorted(set(stamps)) and stamps[-1] == last
+    assert [r.frame for r in reports] == list(range(len(reports)))
+    assert reports[-1].images_received == 120 == len(reports) + reports[-1].images_dropped
+
+
+def test_a_broken_image_is_counted_and_the_next_one_works(detector, photograph):
+    def broken():
+        raise ImageError('no such encoding')
+
+    with Pair(detector, deadline_ms=LONG) as pair:
+        pair.device.submit(CameraFrame(Stamp(7, 0, ''), time.monotonic(), 0.0, broken))
+        while not pair.warnings:
+            time.sleep(0.01)
+        assert 'no such encoding' in pair.warnings[0]
+        assert pair.process(photograph).report.images_rejected == 1
+
+
+def test_settings_change_at_a_frame_boundary(detector, photograph):
+    with Pair(detector, tile_count=8, deadline_ms=LONG) as pair:
+        assert pair.process(photograph).report.tiles == 8
+        pair.device.settings = dataclasses.replace(pair.device.settings, tile_count=3, plan=9)
+        report = pair.process(photograph).report
+    assert (report.tiles, report.plan) == (3, 9)
+
+
+def test_closing_in_the_middle_leaves_no_thread(detector, photograph):
+    before = threading.active_count()
+    for _ in range(3):
+        pair = Pair(detector, deadline_ms=LONG, spoil=lambda t: [])
+        pair.submit(photograph)
+        pair.__exit__()
+    assert threading.active_count() == before
+
+
+def test_two_robots_keep_apart(detector, photograph):
+    """The same session and frame numbers under two names are two frames."""
+    flipped = np.ascontiguousarray(photograph[:, ::-1])
+    with Pair(detector, deadline_ms=LONG) as one, Pair(detector, deadline_ms=LONG) as two:
+        two.device.number = one.device.number
+        two._carry = None
+        answers = {'/one': one, '/two': two}
+        edge = one.edge
+        edge._outlets = dataclasses.replace(
+            edge._outlets,
+            ack=lambda name, ack: answers[name].device.on_ack(ack),
+            result=lambda name, stamp, found: answers[name].device.on_detections(stamp, found))
+        one.spoil = lambda tile: edge.on_tile('/one', tile) or []
+        two.device._sender._publish = lambda tile: edge.on_tile('/two', tile)
+        first, second = one.process(photograph), two.process(flipped)
+    assert not first.detections.differs(detector.detect(photograph))
+    assert not second.detections.differs(detector.detect(flipped))
+    assert first.report.source == second.report.source == 'edge'
