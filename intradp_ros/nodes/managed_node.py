@@ -158,6 +158,10 @@ def run(factory: Callable[[], Node], args: list[str] | None = None) -> int:
     except IntraDPError as error:
         print(f'error: {error}', file=sys.stderr)
         code = 2
+    except Exception:
+        # A callback that was at work when the signal came finds its publisher's context gone.
+        if rclpy.ok():
+            raise
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)

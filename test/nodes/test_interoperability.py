@@ -119,8 +119,8 @@ LOOPBACK = """<CycloneDDS><Domain><General>
 <Discovery><ParticipantIndex>auto</ParticipantIndex>
 <Peers><Peer address="127.0.0.1"/></Peers></Discovery></Domain></CycloneDDS>"""
 
-# Cyclone DDS 11 asks for the type object that Fast DDS 3.2 announces, cannot read the answer, and then
-# takes the two for strangers. Without the announcement it compares names, as rmw_cyclonedds does.
+# Cyclone DDS 11 asks for the type object that Fast DDS 3.2 announces, cannot read the answer, and
+# then takes the two for strangers. Without the announcement it compares names.
 NO_TYPE_OBJECTS = """<dds xmlns="http://www.eprosima.com"><profiles>
 <participant profile_name="plain" is_default_profile="true"><rtps><propertiesPolicy><properties>
 <property><name>fastdds.type_propagation</name><value>disabled</value></property>
