@@ -102,6 +102,11 @@ class Detections:
         return ''
 
 
+# Raw head outputs and the size of the input (height, width) -> boxes (N, 4), scores (N), labels (N)
+# in input pixels.
+Decode = Callable[[tuple[Tensor, ...], tuple[int, int]], tuple[Tensor, Tensor, Tensor]]
+
+
 @dataclass
 class Detector:
     """
