@@ -24,6 +24,7 @@ from intradp_ros.model.fuse import simplify
 from intradp_ros.model.graph import WHOLE, Graph, Layout, Operator, Tensor, check_single_batch
 from intradp_ros.model.operators import apply_rule, expand_call, kind_of
 from intradp_ros.model.operators.call import Call, Ref
+from intradp_ros.model.operators.cost import multiply_adds
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,10 @@ _NO_EFFECT = {
     'lift_fresh_copy',
     'lift_fresh',
     'dropout_',
+}
+_FILLS = {
+    'new_zeros', 'new_ones', 'new_full', 'new_empty', 'zeros_like', 'ones_like', 'full_like',
+    'empty_like',
 }
 _SILENT = {'_assert_tensor_metadata', '_assert_scalar', '_assert_async', 'sym_constrain_range'}
 _REFUSED = {'nonzero', 'unique', '_unique2', 'masked_select', 'nms', 'item', '_local_scalar_dense'}
@@ -202,6 +207,10 @@ def _read(node: torch.fx.Node, values: dict, shapes: list, calls: list[Call]) ->
         return None
     args, kwargs = look(node.args), {k: look(v) for k, v in node.kwargs.items()}
     activations = _refs([args, list(kwargs.values())])
+    if name in _FILLS and activations:
+        # Only the shape and type of the activation matter.
+        args = [_stand_in(node.args[0]), *args[1:]]
+        activations = _refs([args, list(kwargs.values())])
     if not activations:
         return target(*args, **kwargs)
     if name in _REFUSED:
@@ -233,6 +242,11 @@ def _read(node: torch.fx.Node, values: dict, shapes: list, calls: list[Call]) ->
     kind = name if target is None or name not in dir(torch.ops.aten) else kind_of(node.target)
     calls.append(Call(kind, target, named, inputs, output, label, source))
     return Ref(output)
+
+
+def _stand_in(node: torch.fx.Node) -> torch.Tensor:
+    value = node.meta['val']
+    return torch.empty(value.shape, dtype=value.dtype)
 
 
 def _keeps(node: torch.fx.Node) -> bool:
@@ -367,14 +381,14 @@ def _build(
     tensors = [Tensor(0, 'input', shape, dtype, Layout(2, shape[2]))]
     ids, names = {image: 0}, {'input'}
     operators: list[Operator] = []
-    notes: list[str] = []
+    unknown: dict[str, list[str]] = {}
     for whole_call in calls:
         for call in expand_call(whole_call, [tensors[ids[i]] for i in whole_call.inputs], shapes):
             inputs = [tensors[ids[i]] for i in call.inputs]
             shape, dtype, _ = shapes[call.output]
             rule, reason = apply_rule(call, inputs, shape)
             if reason.startswith('there is no rule'):
-                notes.append(f'{call.name} ({call.source}): {reason}; it is treated as global')
+                unknown.setdefault(call.kind, []).append(f'{call.name} ({call.source})')
             name, number = call.name, 1
             while name in names:
                 number += 1
@@ -392,14 +406,19 @@ def _build(
                     tuple(rule.needs),
                     rule.kernel,
                     not reason and rule.layout.rows > 1,
-                    rule.macs,
+                    multiply_adds(call, inputs, shape),
                     call.source,
                     rule.borders,
                     rule.fill_value,
                     {'reason': reason} if reason else {},
                 )
             )
-    for note in dict.fromkeys(notes):
+    notes = tuple(
+        f'there is no rule for {kind}; it is treated as global, {len(places)} times, first in '
+        f'{places[0]}'
+        for kind, places in unknown.items()
+    )
+    for note in notes:
         log.warning(note)
     assert all(
         t.layout == WHOLE or t.shape[t.layout.dim] == t.rows * t.layout.unit for t in tensors
@@ -410,5 +429,5 @@ def _build(
         0,
         tuple(ids[o] for o in outputs),
         fingerprint,
-        tuple(dict.fromkeys(notes)),
+        notes,
     )

@@ -36,6 +36,7 @@ RULES: dict[str, Callable[[Call, Sequence[Tensor], tuple[int, ...]], Rule]] = {
     'expand': shape.expand,
     'matmul': shape.matmul,
     'bmm': shape.matmul,
+    'einsum': shape.einsum,
     'scaled_dot_product_attention': shape.matmul,
     'mean': reduction.reduce,
     'sum': reduction.reduce,

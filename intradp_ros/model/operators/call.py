@@ -56,7 +56,6 @@ class Rule:
     kernel: Callable[[torch.device], Kernel]
     borders: Callable[[int, int], tuple[int, int]] | None = None
     fill_value: float = 0.0
-    macs: int = 0
     parameters: dict[str, Any] = field(default_factory=dict)
 
 

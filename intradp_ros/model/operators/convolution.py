@@ -51,16 +51,14 @@ def convolution(call: Call, inputs: Sequence[Tensor], shape: tuple[int, ...]) ->
     if call.get('transposed'):
         need = _transposed_need(rows, x.rows, size, stride[0], top)
         borders, kernel = None, transposed_kernel(call, need, rows, size)
-        macs = weight[0].numel() * x.shape[0] * x.shape[1] * x.shape[2] * x.shape[3]
     else:
         window = Window(rows, x.rows, size, stride[0], top)
         need, borders = window.need, window.borders()
         if call.get('padding')[0] != call.get('padding')[1]:
             borders = always(window)
         kernel = direct_kernel(call, x, rows)
-        macs = weight[0].numel() * shape[1] * shape[2] * shape[3]
     needs = [need, Need.same(rows)] if residual else [need]
-    return Rule(Layout(2, rows), needs, kernel, borders, macs=macs)
+    return Rule(Layout(2, rows), needs, kernel, borders)
 
 
 def always(window: Window):

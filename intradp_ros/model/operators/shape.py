@@ -139,5 +139,24 @@ def matmul(call: Call, inputs: Sequence[Tensor], shape: tuple[int, ...]) -> Rule
     if any(t.layout.dim is None or from_right(t) > -3 for t in inputs):
         raise NotLocal('rows are summed over, or an operand has none')
     layout, needs = aligned(inputs, shape)
-    macs = prod(shape) * inputs[0].shape[-1]
-    return Rule(layout, needs, plain(call), macs=macs)
+    return Rule(layout, needs, plain(call))
+
+
+def einsum(call: Call, inputs: Sequence[Tensor], shape: tuple[int, ...]) -> Rule:
+    """
+    A sum of products in which all operands and the result call their rows by the same letter.
+    """
+    terms, _, result = call.get('equation').replace(' ', '').partition('->')
+    letters = set()
+    for term, operand in zip(terms.split(','), call.get('tensors')):
+        if not isinstance(operand, Ref) or '.' in term:
+            raise NotLocal('an operand is a constant, or its dimensions have no names')
+        layout = inputs[operand.index].layout
+        if layout.dim is None:
+            raise NotLocal('an operand has no rows')
+        letters.add((term[layout.dim], layout.rows, layout.unit))
+    if len(letters) > 1 or next(iter(letters))[0] not in result:
+        raise NotLocal('rows are summed over, or operands have different rows')
+    letter, rows, unit = letters.pop()
+    layout = Layout(result.index(letter), rows, unit, inputs[0].layout.lines)
+    return Rule(layout, [Need.same(rows)] * len(inputs), plain(call))
