@@ -1,0 +1,62 @@
+"""
+Interval arithmetic on rows.
+
+An interval is a pair (a, b): the rows a, a + 1, ..., b - 1; it is empty when a >= b. A set of
+rows is a tuple of intervals that are not empty, do not touch, and ascend: `()` is the empty set,
+and two equal sets are equal tuples.
+"""
+
+from collections.abc import Iterable
+from typing import TypeAlias
+
+Interval: TypeAlias = tuple[int, int]
+Rows: TypeAlias = tuple[Interval, ...]
+
+
+def union(intervals: Iterable[Interval]) -> Rows:
+    """Join any intervals, in any order, overlapping or empty, to a set of rows."""
+    joined: list[Interval] = []
+    for a, b in sorted(intervals):
+        if a >= b:
+            continue
+        if joined and a <= joined[-1][1]:
+            joined[-1] = joined[-1][0], max(b, joined[-1][1])
+        else:
+            joined.append((a, b))
+    return tuple(joined)
+
+
+def subtract(rows: Rows, other: Rows) -> Rows:
+    """Rows of the first set that are not in the second."""
+    if not rows or not other:
+        return rows
+    left: list[Interval] = []
+    for a, b in rows:
+        for p, q in other:
+            if q <= a:
+                continue
+            if p >= b:
+                break
+            if a < p:
+                left.append((a, p))
+            a = q
+        if a < b:
+            left.append((a, b))
+    return tuple(left)
+
+
+def intersect(rows: Rows, other: Rows) -> Rows:
+    """Rows that are in both sets."""
+    return tuple(
+        (max(a, p), min(b, q)) for a, b in rows for p, q in other if max(a, p) < min(b, q)
+    )
+
+
+def count(rows: Rows) -> int:
+    """How many rows a set has."""
+    return sum(b - a for a, b in rows)
+
+
+def covers(rows: Rows, a: int, b: int) -> bool:
+    """Whether a set holds all of [a, b)."""
+    return a >= b or any(p <= a and b <= q for p, q in rows)
