@@ -163,7 +163,7 @@ def train(args: argparse.Namespace) -> None:
         optimizer.step()
         average.update_parameters(net)
         step += 1
-        sums += [float(classes), float(fit)]
+        sums += [classes.item(), fit.item()]
         bar.update()
         seconds += time.monotonic() - last
         last = time.monotonic()
