@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from intradp_ros.errors import ParameterError
-from intradp_ros.model.accuracy import Truth, match, measure
+from intradp_ros.model.accuracy import Truth, count_found, match, measure
 from intradp_ros.model.detector import Detections
 
 
@@ -74,3 +74,10 @@ def test_each_object_is_found_once_by_the_best_score():
     assert pairs.tolist() == [-1, 0, -1, 1]
     assert match(truth(), detections([*BOX, 0.5, 0])).tolist() == [-1]
     assert match(truth([*BOX, 0]), detections()).tolist() == []
+
+
+def test_finds_are_counted_of_what_was_to_be_found():
+    there = truth([*BOX, 0], [*OTHER, 1], [300, 300, 330, 330, 1], ignored=[False, True, False])
+    assert count_found(there, detections([*BOX, 0.9, 0], [*OTHER, 0.8, 1])) == (1, 2)
+    assert count_found(there, detections()) == (0, 2)
+    assert count_found(truth(), detections([*BOX, 0.9, 0])) == (0, 0)

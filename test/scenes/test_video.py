@@ -1,6 +1,9 @@
 import numpy as np
+import pytest
 
-from intradp_ros.scenes.video import FRAME_RATE, plan, play
+from intradp_ros.errors import ImageError
+from intradp_ros.scenes.sources import open_source
+from intradp_ros.scenes.video import FRAME_RATE, find, plan, play
 
 SIZE = 240, 320
 
@@ -48,3 +51,20 @@ def test_the_background_pans():
 def test_its_photographs_are_held_out_and_every_one_appears():
     from intradp_ros.scenes.photographs import HELD_OUT
     assert {plan(seed, SIZE).photograph for seed in range(30)} == set(HELD_OUT)
+
+
+def test_the_camera_source_plays_the_video_of_its_seed():
+    images = open_source('scenes', '9', *SIZE)
+    for frame in range(3):
+        np.testing.assert_array_equal(next(images), play(9, frame, SIZE).image)
+    with pytest.raises(ImageError, match='seed'):
+        next(open_source('scenes', 'nine', *SIZE))
+
+
+def test_an_image_is_known_by_its_pixels():
+    image = play(4, 12, SIZE).image
+    assert find(image, 4, range(8, 20)) == 12
+    assert find(image, 4, range(8)) is None
+    image = image.copy()
+    image[0, 0, 0] ^= 1
+    assert find(image, 4, range(8, 20)) is None
