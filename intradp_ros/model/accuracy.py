@@ -119,7 +119,7 @@ def match(truth: Truth, found: Detections, least_overlap: float = 0.5) -> np.nda
 
 
 def count_found(truth: Truth, found: Detections) -> tuple[int, int]:
-    """Count the objects that were found (as `match` pairs them) and those that were to be found."""
+    """Count the objects that were found (as `match` pairs them) and those to be found."""
     wanted = np.ones(len(truth.labels), bool) if truth.ignored is None else ~truth.ignored
     pairs = match(truth, found)
     return int(np.count_nonzero(wanted[pairs[pairs >= 0]])), int(np.count_nonzero(wanted))

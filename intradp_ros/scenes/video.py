@@ -115,8 +115,8 @@ def find(image: np.ndarray, seed: int, frames: Iterable[int]) -> int | None:
     """
     Find which of `frames` of video `seed` an image is, pixel for pixel; None when it is none.
 
-    A camera that skips frames and a subscriber that misses some need no numbers in their messages to
-    know the truth: looking from the last frame found on costs one rendering a frame that was skipped.
+    A camera that skips frames and a subscriber that misses some need no numbers in their messages
+    to know the truth: looking on from the last frame found costs one rendering a frame skipped.
     """
     height, width = image.shape[:2]
     return next((frame for frame in frames
