@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from intradp_ros import files
-from intradp_ros.model import drawing, zoo
+from intradp_ros.model import draw, zoo
 from intradp_ros.model.detector import Detector
 from intradp_ros.scenes.scene import scene
 from intradp_ros.scenes.video import play
@@ -22,12 +22,12 @@ COLUMNS, CELL = 3, (480, 360)
 
 def detected(detector: Detector, image: np.ndarray) -> np.ndarray:
     """The image with what is found in it, at the size of one cell of the picture."""
-    shown = drawing.annotate(image, detector.detect(image), detector.labels)
+    shown = draw.annotate(image, detector.detect(image), detector.labels)
     return cv2.resize(shown, CELL, interpolation=cv2.INTER_AREA)
 
 
 def save(cells: list[np.ndarray], path: Path) -> None:
-    picture = drawing.grid(cells, COLUMNS)[..., ::-1]
+    picture = draw.grid(cells, COLUMNS)[..., ::-1]
     data = cv2.imencode('.jpg', picture, [cv2.IMWRITE_JPEG_QUALITY, 80])[1]
     files.write(path, data.tobytes())
 

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from intradp_ros import files
 from intradp_ros.errors import ParameterError
-from intradp_ros.model import dataset, drawing, zoo
+from intradp_ros.model import dataset, draw, zoo
 from intradp_ros.model.accuracy import Truth, count_found, match, measure
 from intradp_ros.model.dataset import Sample, Samples
 from intradp_ros.model.detector import Detections, Detector, parse_size
@@ -132,15 +132,15 @@ def faults(truth: Truth, found: Detections) -> int:
 
 
 def _case(sample: Sample, found: Detections, labels: tuple[str, ...]) -> np.ndarray:
-    """Picture of one image: finds green, false detections yellow, misses red with score 0."""
+    """Picture of one image: finds green, false detections yellow, what was missed red."""
     pairs = match(sample.truth, found)
     missed = np.setdiff1d(np.arange(len(sample.truth.labels)), pairs)
-    lost = Detections(sample.truth.boxes[missed], np.zeros(len(missed), np.float32),
-                      sample.truth.labels[missed])
     picture = sample.image
     for part, tint in ((_only(found, pairs >= 0), (60, 200, 80)),
-                       (_only(found, pairs < 0), (255, 225, 25)), (lost, (255, 60, 60))):
-        picture = drawing.annotate(picture, part, labels, sample.name, tint)
+                       (_only(found, pairs < 0), (255, 225, 25))):
+        picture = draw.boxes(picture, part.boxes, part.labels, labels, part.scores, tint)
+    picture = draw.boxes(picture, sample.truth.boxes[missed], sample.truth.labels[missed], labels,
+                         tint=(255, 60, 60))
     return cv2.resize(picture, (640, 480), interpolation=cv2.INTER_AREA)
 
 
@@ -149,7 +149,7 @@ def worst_cases(samples: Samples, truths: Sequence[Truth], found: Sequence[Detec
     """Picture (uint8 RGB) of the images with most faults, three in a row."""
     counts = [faults(truth, d) for truth, d in zip(truths, found)]
     order = np.argsort(-np.array(counts), kind='stable')[:WORST]
-    return drawing.grid([_case(samples[int(i)], found[i], labels) for i in order], 3)
+    return draw.grid([_case(samples[int(i)], found[i], labels) for i in order], 3)
 
 
 def _samples(args: argparse.Namespace, detector: Detector) -> Samples:

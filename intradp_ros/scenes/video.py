@@ -5,7 +5,6 @@ A video is a function of its seed: any frame can be made at any time, on any mac
 ground truth, and nothing has to be stored or sent.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -109,15 +108,3 @@ def play(seed: int, frame: int, size: tuple[int, int] = (480, 640)) -> Scene:
     return render(photographs.recolour(background, drawn.gains),
                   [track.at(seconds) for track in drawn.tracks], drawn.light,
                   default_rng([_NOISE, seed, frame]))
-
-
-def find(image: np.ndarray, seed: int, frames: Iterable[int]) -> int | None:
-    """
-    Find which of `frames` of video `seed` an image is, pixel for pixel; None when it is none.
-
-    A camera that skips frames and a subscriber that misses some need no numbers in their messages
-    to know the truth: looking on from the last frame found costs one rendering a frame skipped.
-    """
-    height, width = image.shape[:2]
-    return next((frame for frame in frames
-                 if np.array_equal(play(seed, frame, (height, width)).image, image)), None)

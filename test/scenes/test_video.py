@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from intradp_ros.errors import ImageError
-from intradp_ros.scenes.sources import open_source
-from intradp_ros.scenes.video import FRAME_RATE, find, plan, play
+from intradp_ros.scenes.sources import LEAST_VISIBILITY, STAY, open_source
+from intradp_ros.scenes.video import FRAME_RATE, plan, play
 
 SIZE = 240, 320
 
@@ -53,18 +53,14 @@ def test_its_photographs_are_held_out_and_every_one_appears():
     assert {plan(seed, SIZE).photograph for seed in range(30)} == set(HELD_OUT)
 
 
-def test_the_camera_source_plays_the_video_of_its_seed():
-    images = open_source('scenes', '9', *SIZE)
-    for frame in range(3):
-        np.testing.assert_array_equal(next(images), play(9, frame, SIZE).image)
+def test_the_camera_source_plays_videos_with_their_truth():
+    shots = open_source('scenes', '9', *SIZE)
+    for frame in range(STAY + 2):
+        shot = next(shots)
+        expected = play(9 + frame // STAY, frame % STAY, SIZE)
+        np.testing.assert_array_equal(shot.image, expected.image)
+        seen = expected.visibility >= LEAST_VISIBILITY
+        np.testing.assert_array_equal(shot.truth.boxes, expected.boxes[seen])
+        np.testing.assert_array_equal(shot.truth.labels, expected.labels[seen])
     with pytest.raises(ImageError, match='seed'):
         next(open_source('scenes', 'nine', *SIZE))
-
-
-def test_an_image_is_known_by_its_pixels():
-    image = play(4, 12, SIZE).image
-    assert find(image, 4, range(8, 20)) == 12
-    assert find(image, 4, range(8)) is None
-    image = image.copy()
-    image[0, 0, 0] ^= 1
-    assert find(image, 4, range(8, 20)) is None
