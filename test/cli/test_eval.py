@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from intradp_ros.cli import eval as command
+from intradp_ros.cli.main import main
 from intradp_ros.errors import ParameterError
 from intradp_ros.model import dataset, zoo
 from intradp_ros.model.accuracy import Truth, measure
@@ -81,3 +82,11 @@ def test_options_that_cannot_work_are_refused(words, message):
         return
     with pytest.raises(ParameterError, match=message):
         command.run(arguments(*words))
+
+
+def test_the_command_line_says_what_is_wrong_in_one_line(capsys):
+    assert main(['eval', '--data', 'no/such/folder']) == 2
+    output = capsys.readouterr()
+    assert output.out == ''
+    assert output.err.strip().splitlines() == [
+        'intradp eval: --data no/such/folder is no folder (nor "scenes")']
