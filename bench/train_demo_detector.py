@@ -120,79 +120,101 @@ def initial(seed: int) -> DemoNet:
     return net
 
 
+class Run:
+    """All that a run knows; a checkpoint holds it all."""
+
+    def __init__(self, args: argparse.Namespace):
+        self.net = initial(args.seed)
+        # Batch norm's statistics are those of the weights of the moment; an average over much more
+        # than a hundred steps strays so far from these, while the rate is high, that they do not
+        # fit it.
+        self.average = AveragedModel(self.net, multi_avg_fn=get_ema_multi_avg_fn(0.99),
+                                     use_buffers=True)
+        groups = [{'params': [p for p in self.net.parameters() if p.ndim > 1],
+                   'weight_decay': 0.02},
+                  {'params': [p for p in self.net.parameters() if p.ndim <= 1],
+                   'weight_decay': 0}]
+        self.optimizer = torch.optim.AdamW(groups, lr=args.rate)
+        self.step, self.seconds, self.history = 0, 0.0, []
+
+    def save(self, path: Path) -> None:
+        state = {name: getattr(self, name).state_dict()
+                 for name in ('net', 'average', 'optimizer')}
+        state |= {name: getattr(self, name) for name in ('step', 'seconds', 'history')}
+        replace(path, lambda file: torch.save(state, file))
+
+    def load(self, path: Path) -> None:
+        state = torch.load(path, weights_only=True)
+        for name in ('net', 'average', 'optimizer'):
+            getattr(self, name).load_state_dict(state[name])
+        self.step, self.seconds, self.history = (state[n] for n in ('step', 'seconds', 'history'))
+
+    def progress(self, args: argparse.Namespace) -> float:
+        """What is used up of steps or of time: a busy machine ends in time too."""
+        return max(self.step / args.steps, self.seconds / (60 * args.minutes))
+
+    def advance(self, batch: tuple[torch.Tensor, ...], rate: float) -> np.ndarray:
+        """Do one step; give its losses of classes and of boxes."""
+        pixels, boxes, labels = batch
+        for group in self.optimizer.param_groups:
+            group['lr'] = rate
+        raw = self.net.train()(pixels.contiguous(memory_format=torch.channels_last))
+        classes, fit = loss(raw, boxes, labels)
+        self.optimizer.zero_grad()
+        (classes + fit).backward()
+        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 10)
+        self.optimizer.step()
+        self.average.update_parameters(self.net)
+        self.step += 1
+        return np.array([classes.item(), fit.item()])
+
+
 def train(args: argparse.Namespace) -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     checkpoint = args.out / 'checkpoint.pt'
-    net = initial(args.seed)
-    # Batch norm's statistics are those of the weights of the moment; an average over much more
-    # than a hundred steps strays so far from these, while the rate is high, that they do not fit.
-    average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(0.99), use_buffers=True)
-    decayed = [p for p in net.parameters() if p.ndim > 1]
-    others = [p for p in net.parameters() if p.ndim <= 1]
-    optimizer = torch.optim.AdamW([{'params': decayed, 'weight_decay': 0.02},
-                                   {'params': others, 'weight_decay': 0}], lr=args.rate)
-    step, seconds, history = 0, 0.0, []
+    run = Run(args)
     if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
-        net.load_state_dict(state['net'])
-        average.load_state_dict(state['average'])
-        optimizer.load_state_dict(state['optimizer'])
-        step, seconds, history = state['step'], state['seconds'], state['history']
-
-    def save() -> None:
-        replace(checkpoint, lambda path: torch.save(
-            {'net': net.state_dict(), 'average': average.state_dict(),
-             'optimizer': optimizer.state_dict(), 'step': step, 'seconds': seconds,
-             'history': history}, path))
-
-    source, sums, since = batches(args, step), np.zeros(2), step
-    bar = tqdm(total=args.steps, initial=step, desc='training', smoothing=0.05)
+        run.load(checkpoint)
+    source, sums, since = batches(args, run.step), np.zeros(2), run.step
+    bar = tqdm(total=args.steps, initial=run.step, desc='training', smoothing=0.05)
     last = time.monotonic()
-    progress = 0.0
-    while step < args.steps and progress < 1:
-        pixels, boxes, labels = next(source)
-        # A machine that is busy with other things ends in time too: what is used up first decides.
-        progress = max(step / args.steps, seconds / (60 * args.minutes))
-        for group in optimizer.param_groups:
-            group['lr'] = rate(progress, step, args)
-        classes, fit = loss(net.train()(pixels.contiguous(memory_format=torch.channels_last)),
-                            boxes, labels)
-        optimizer.zero_grad()
-        (classes + fit).backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 10)
-        optimizer.step()
-        average.update_parameters(net)
-        step += 1
-        sums += [float(classes), float(fit)]
+    while (progress := run.progress(args)) < 1:
+        sums += run.advance(next(source), rate(progress, run.step, args))
         bar.update()
-        seconds += time.monotonic() - last
+        run.seconds += time.monotonic() - last
         last = time.monotonic()
-        if step % 50 == 0:
-            means = sums / (step - since)
-            history.append({'step': step, 'class_loss': means[0].item(),
-                            'box_loss': means[1].item()})
-            sums, since = np.zeros(2), step
+        ends = run.progress(args) >= 1
+        if run.step % 50 == 0 or run.step % args.every == 0 or ends:
+            means = sums / (run.step - since)
+            run.history.append({'step': run.step, 'class_loss': means[0].item(),
+                                'box_loss': means[1].item()})
+            sums, since = np.zeros(2), run.step
             bar.set_postfix(classes=f'{means[0]:.3f}', boxes=f'{means[1]:.3f}',
                             map=next((f'{h["map_50"]:.3f} {h["map_50_95"]:.3f}'
-                                      for h in reversed(history) if 'map_50' in h), '-'))
-        if step % args.every == 0:
-            reached = evaluate(average.module, 60)
-            history[-1].update(map_50=reached.map_50, map_50_95=reached.map_50_95)
-            save()
+                                      for h in reversed(run.history) if 'map_50' in h), '-'))
+        if run.step % args.every == 0 or ends:
+            reached = evaluate(run.average.module, args.check)
+            run.history[-1].update(map_50=reached.map_50, map_50_95=reached.map_50_95)
+            run.save(checkpoint)
             last = time.monotonic()
     bar.close()
-    save()
-    reached = evaluate(average.module, args.scenes)
-    weights = {name: tensor.contiguous() for name, tensor in average.module.state_dict().items()}
-    replace(args.out / 'demo_detector.safetensors', lambda path: save_file(weights, path))
-    figures = {'seed': args.seed, 'steps': step, 'minutes': round(seconds / 60, 1),
-               'threads': args.threads, 'class_loss': history[-1]['class_loss'],
-               'box_loss': history[-1]['box_loss'], 'scenes': args.scenes,
+    finish(run, args)
+
+
+def finish(run: Run, args: argparse.Namespace) -> None:
+    """Measure the averaged weights on all held-out scenes; write weights, figures and curve."""
+    average = run.average.module
+    reached = evaluate(average, args.scenes)
+    figures = {'seed': args.seed, 'steps': run.step, 'minutes': round(run.seconds / 60, 1),
+               'threads': args.threads, 'class_loss': run.history[-1]['class_loss'],
+               'box_loss': run.history[-1]['box_loss'], 'scenes': args.scenes,
                'map_50': reached.map_50, 'map_50_95': reached.map_50_95,
                'map_50_by_class': {CLASSES[k]: v for k, v in reached.by_class.items()},
-               'history': history}
+               'history': run.history}
+    weights = {name: tensor.contiguous() for name, tensor in average.state_dict().items()}
+    replace(args.out / 'demo_detector.safetensors', lambda path: save_file(weights, path))
     replace(args.out / 'run.json', lambda path: path.write_text(json.dumps(figures, indent=1)))
-    replace(args.out / 'curve.png', lambda path: draw_curve(history, path))
+    replace(args.out / 'curve.png', lambda path: draw_curve(run.history, path))
     print(json.dumps({k: v for k, v in figures.items() if k != 'history'}, indent=1))
 
 
@@ -208,6 +230,8 @@ def main() -> None:
                         help='of the training itself; more than the free cores make it slower')
     parser.add_argument('--workers', type=int, default=1, help='processes that draw scenes')
     parser.add_argument('--every', type=int, default=500, help='steps between checkpoints')
+    parser.add_argument('--check', type=int, default=60,
+                        help='held-out scenes of the accuracy at each checkpoint')
     parser.add_argument('--scenes', type=int, default=300, help='held-out scenes of the figures')
     args = parser.parse_args()
     torch.set_num_threads(args.threads)

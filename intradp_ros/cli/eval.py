@@ -19,7 +19,7 @@ from tqdm import tqdm
 from intradp_ros import files
 from intradp_ros.errors import ParameterError
 from intradp_ros.model import dataset, draw, zoo
-from intradp_ros.model.accuracy import Truth, match, measure
+from intradp_ros.model.accuracy import Truth, count_found, match, measure
 from intradp_ros.model.dataset import Sample, Samples
 from intradp_ros.model.detector import Detections, Detector, parse_size
 from intradp_ros.tiling.codec import CODECS
@@ -116,42 +116,40 @@ def detect(detector: Detector, samples: Samples, chosen: Sequence[tuple[str, str
     return truths, found, sent / len(samples)
 
 
+def _only(found: Detections, kept: np.ndarray) -> Detections:
+    return Detections(found.boxes[kept], found.scores[kept], found.labels[kept])
+
+
 def above(found: Detections, score: float) -> Detections:
     """Keep the detections of at least this score."""
-    kept = found.scores >= score
-    return Detections(found.boxes[kept], found.scores[kept], found.labels[kept])
+    return _only(found, found.scores >= score)
 
 
 def faults(truth: Truth, found: Detections) -> int:
     """Count the objects that were missed and the detections of nothing."""
-    pairs = match(truth, found)
-    ignored = np.zeros(len(truth.labels), bool) if truth.ignored is None else truth.ignored
-    missed = np.setdiff1d(np.nonzero(~ignored)[0], pairs)
-    return len(missed) + int(np.count_nonzero(pairs < 0))
+    right, wanted = count_found(truth, found)
+    return wanted - right + int(np.count_nonzero(match(truth, found) < 0))
 
 
-def _case(sample: Sample, found: Detections, labels: Sequence[str]) -> np.ndarray:
+def _case(sample: Sample, found: Detections, labels: tuple[str, ...]) -> np.ndarray:
     """Picture of one image: finds green, false detections yellow, what was missed red."""
     pairs = match(sample.truth, found)
     missed = np.setdiff1d(np.arange(len(sample.truth.labels)), pairs)
-    false = pairs < 0
-    picture = draw.boxes(sample.image, found.boxes[~false], found.labels[~false], labels,
-                         found.scores[~false], tint=(60, 180, 75))
-    picture = draw.boxes(picture, found.boxes[false], found.labels[false], labels,
-                         found.scores[false], tint=(255, 225, 25))
+    picture = sample.image
+    for part, tint in ((_only(found, pairs >= 0), (60, 200, 80)),
+                       (_only(found, pairs < 0), (255, 225, 25))):
+        picture = draw.boxes(picture, part.boxes, part.labels, labels, part.scores, tint)
     picture = draw.boxes(picture, sample.truth.boxes[missed], sample.truth.labels[missed], labels,
-                         tint=(230, 25, 75))
+                         tint=(255, 60, 60))
     return cv2.resize(picture, (640, 480), interpolation=cv2.INTER_AREA)
 
 
 def worst_cases(samples: Samples, truths: Sequence[Truth], found: Sequence[Detections],
-                labels: Sequence[str]) -> np.ndarray:
+                labels: tuple[str, ...]) -> np.ndarray:
     """Picture (uint8 RGB) of the images with most faults, three in a row."""
     counts = [faults(truth, d) for truth, d in zip(truths, found)]
     order = np.argsort(-np.array(counts), kind='stable')[:WORST]
-    cases = [_case(samples[int(i)], found[i], labels) for i in order]
-    cases += [np.zeros_like(cases[0])] * (-len(cases) % 3)
-    return np.vstack([np.hstack(cases[i:i + 3]) for i in range(0, len(cases), 3)])
+    return draw.grid([_case(samples[int(i)], found[i], labels) for i in order], 3)
 
 
 def _samples(args: argparse.Namespace, detector: Detector) -> Samples:

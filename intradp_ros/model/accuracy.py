@@ -61,12 +61,15 @@ def measure(truths: Sequence[Truth], found: Sequence[Detections]) -> Accuracy:
     """
     Compare what was found with what is there, image by image, both in the same order.
 
-    :raises ParameterError: when the numbers of images differ, or nothing is to be found in any.
+    :raises ParameterError: when the numbers of images differ, when nothing is to be found in any,
+        or without pycocotools.
     """
-    # Needed for this alone: the demo counts its finds where pycocotools is not installed.
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
-
+    try:
+        from pycocotools.coco import COCO
+        from pycocotools.cocoeval import COCOeval
+    except ImportError as error:
+        raise ParameterError('mean average precision is counted by pycocotools, which is not '
+                             'installed (pip install pycocotools)') from error
     if len(truths) != len(found):
         raise ParameterError(f'{len(truths)} images with truth against {len(found)} with '
                              f'detections')
@@ -113,3 +116,10 @@ def match(truth: Truth, found: Detections, least_overlap: float = 0.5) -> np.nda
             pairs[i] = usable.argmax()
             free[pairs[i]] = False
     return pairs
+
+
+def count_found(truth: Truth, found: Detections) -> tuple[int, int]:
+    """Count the objects that were found (as `match` pairs them) and those to be found."""
+    wanted = np.ones(len(truth.labels), bool) if truth.ignored is None else ~truth.ignored
+    pairs = match(truth, found)
+    return int(np.count_nonzero(wanted[pairs[pairs >= 0]])), int(np.count_nonzero(wanted))

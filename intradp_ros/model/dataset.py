@@ -114,19 +114,21 @@ def coco(folder: Path, labels: Sequence[str], count: int | None = None) -> Sampl
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ParameterError(f"{path} is not in COCO's format: "
                              f'{type(error).__name__} {error}') from error
-    files = {file.name: file for file in folder.rglob('*')
+    # COCO's own file names lack the folder of their split (val2017/...).
+    below = {file.name: file for file in folder.rglob('*')
              if file.suffix.lower() in ('.jpg', '.jpeg', '.png')}
-    missing = [i['file_name'] for i in images if Path(i['file_name']).name not in files]
+    files = [named if (named := folder / image['file_name']).is_file() else below.get(named.name)
+             for image in images]
+    missing = [image['file_name'] for image, file in zip(images, files) if file is None]
     if missing or not images:
         raise ParameterError(f'{len(missing)} of the {len(images)} images of {path} are not below '
                              f'{folder}' + (f': {missing[0]} ...' if missing else ''))
 
     def load(number: int) -> Sample:
-        name = Path(images[number]['file_name']).name
-        pixels = cv2.imread(str(files[name]), cv2.IMREAD_COLOR)
+        pixels = cv2.imread(str(files[number]), cv2.IMREAD_COLOR)
         if pixels is None:
-            raise ImageError(f'cannot decode {files[name]}')
+            raise ImageError(f'cannot decode {files[number]}')
         table = np.array(rows[images[number]['id']], np.float32).reshape(-1, 6)
-        return Sample(name, cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB),
+        return Sample(images[number]['file_name'], cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB),
                       _truth(table[:, :4], table[:, 4].astype(np.int64), table[:, 5] > 0))
     return Samples(len(images), load)

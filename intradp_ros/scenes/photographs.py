@@ -7,23 +7,34 @@ demo shows, photographs that training never saw.
 
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 
 import cv2
 import numpy as np
-import skimage.data
 from numpy.random import Generator
+
+from intradp_ros.errors import ImageError
 
 TRAIN = ('astronaut', 'brick', 'camera', 'chelsea', 'coins', 'grass', 'hubble_deep_field',
          'rocket')
-HELD_OUT = ('motorcycle', 'coffee', 'gravel')
+HELD_OUT = ('motorcycle_left', 'coffee', 'gravel')
 
 
 @cache
 def photograph(name: str) -> np.ndarray:
-    """Load one of scikit-image's own photographs: uint8 RGB (H, W, 3), read-only."""
-    # The motorcycle is one half of a stereo pair with its disparity.
-    image = skimage.data.stereo_motorcycle()[0] if name == 'motorcycle' \
-        else getattr(skimage.data, name)()
+    """
+    Load one of scikit-image's own photographs: uint8 RGB (H, W, 3), read-only.
+
+    :raises ImageError: when scikit-image is not installed.
+    """
+    try:
+        from skimage import data, io
+    except ImportError as error:
+        raise ImageError('photographs need scikit-image (pip install scikit-image, or apt install '
+                         'python3-skimage), or choose another source') from error
+    # The motorcycle has a file but, being one half of a stereo pair, no function of its own.
+    file = Path(data.__file__).parent / f'{name}.png'
+    image = io.imread(file) if file.is_file() else getattr(data, name)()
     image = image[..., :3] if image.ndim == 3 else np.repeat(image[..., None], 3, 2)
     image = np.ascontiguousarray(image, np.uint8)
     image.flags.writeable = False
