@@ -7,9 +7,9 @@ interest) stays in the postprocess, which runs once, where all raw outputs are.
 """
 
 import hashlib
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -18,6 +18,8 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from intradp_ros.errors import ImageError, ParameterError
+from intradp_ros.model.capture import capture
+from intradp_ros.model.graph import Graph
 
 
 @dataclass(frozen=True)
@@ -128,11 +130,23 @@ class Detector:
     stretch: bool = False
     device: str = 'cpu'
     settings: str = ''
-    fingerprint: str = field(init=False, default='')
 
     def __post_init__(self):
         self.dense.eval().requires_grad_(False).to(self.device, memory_format=torch.channels_last)
-        self.fingerprint = fingerprint(self)
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The dense part as an operator graph; captured at the first use, in seconds."""
+        return capture(self.dense, torch.zeros(
+            1, 3, self.input_height, self.input_width, dtype=torch.uint8, device=self.device))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of all that decides the result: graph, weights, thresholds (16 hex digits)."""
+        digest = hashlib.sha256(f'{self.name} {self.input_width}x{self.input_height} '
+                                f'{self.stretch} {self.labels} {self.settings} '
+                                f'{self.graph.fingerprint}'.encode())
+        return digest.hexdigest()[:16]
 
     @property
     def identity(self) -> str:
@@ -152,15 +166,6 @@ class Detector:
     def geometry(self, source: tuple[int, int]) -> Geometry:
         """Say how an image of (height, width) pixels lies in the input; raises ImageError."""
         return Geometry.fit(source, (self.input_height, self.input_width), self.stretch)
-
-    def warm_up(self, clock: Callable[[], float] = time.monotonic, runs: int = 3) -> list[float]:
-        """Run the dense part a few times; give the seconds of each."""
-        times = []
-        for _ in range(runs):
-            begin = clock()
-            self.raw(np.zeros(self.input_shape, np.uint8))
-            times.append(clock() - begin)
-        return times
 
     def preprocess(self, image: np.ndarray) -> tuple[np.ndarray, Geometry]:
         """
@@ -208,22 +213,6 @@ class Detector:
         """Detect objects in a uint8 RGB image (H, W, 3): the whole model, here and now."""
         pixels, geometry = self.preprocess(image)
         return self.postprocess(self.raw(pixels), geometry)
-
-
-def fingerprint(detector: Detector) -> str:
-    """
-    Hash what decides the result: structure, weights, labels, sizes, thresholds (16 hex
-    digits).
-    """
-    digest = hashlib.sha256()
-    digest.update(f'{detector.name} {detector.input_height}x{detector.input_width} '
-                  f'{detector.stretch} {detector.labels} {detector.dense}'.encode())
-    digest.update(detector.settings.encode())
-    for name, tensor in detector.dense.state_dict().items():
-        digest.update(f'{name} {tuple(tensor.shape)} {tensor.dtype}'.encode())
-        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data
-                      if tensor.numel() else b'')
-    return digest.hexdigest()[:16]
 
 
 def parse_size(text: str) -> tuple[int, int]:

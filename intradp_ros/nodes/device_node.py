@@ -10,23 +10,31 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, LabelInfo
 
-from intradp_ros.errors import TileError
+from intradp_ros.errors import ParameterError, TileError
 from intradp_ros.model import draw
+from intradp_ros.model.graph import Graph
 from intradp_ros.msg import FrameReport, LinkState, Plan, Tile, TileAck
 from intradp_ros.nodes import conversions, models, parameters, qos
 from intradp_ros.nodes.managed_node import ManagedNode, run
 from intradp_ros.nodes.parameters import Parameter
 from intradp_ros.runtime.device import DeviceSession, DeviceSettings, Outlets
 from intradp_ros.runtime.wire import CameraFrame, FrameResult
+from intradp_ros.tiling import split
 from intradp_ros.tiling.codec import CODECS
 
 _DEFAULTS = DeviceSettings()
 PIXEL_CODECS = tuple(name for name, codec in CODECS.items() if name != 'float32')
 
 LIVE = (
-    Parameter('mode', _DEFAULTS.mode, 'How frames are processed: "local" (whole model here) or '
-              '"offload" (input to the edge, band by band)', choices=('local', 'offload'),
+    Parameter('mode', _DEFAULTS.mode, 'How frames are processed: "local" (whole model here), '
+              '"offload" (input to the edge, band by band) or "split" (upper rows of the merge '
+              'tensor from here, the rest as raw rows)', choices=('local', 'offload', 'split'),
               live=True),
+    Parameter('merge', '', 'Mode split: dotted name of the tensor at which device and edge meet '
+              "(`intradp models NAME` lists them); empty: the model's natural bottleneck",
+              live=True),
+    Parameter('device_share', 0.5, "Mode split: share of the merge tensor's rows that the device "
+              'computes', low=0.0, high=1.0, live=True),
     Parameter('tile_count', _DEFAULTS.tile_count, 'Tiles that a frame is cut into; the parameter '
               'server tunes it', low=1, high=256, live=True),
     Parameter('codec', _DEFAULTS.codec, 'Codec of input rows; "jpeg" is lossy',
@@ -75,7 +83,7 @@ class DeviceNode(ManagedNode):
     def start_work(self) -> None:
         """Build the model, then listen."""
         detector = models.build(self)
-        self.session = DeviceSession(detector, self._settings(), Outlets(
+        self.session = DeviceSession(detector, self._settings(detector.graph), Outlets(
             tile=lambda tile: self._tiles.publish(conversions.message_from_tile(tile)),
             result=lambda result: self.post(lambda: self._publish(result)),
             warn=self.warn,
@@ -108,10 +116,17 @@ class DeviceNode(ManagedNode):
     def apply_parameters(self) -> None:
         """Hand live parameters to the session; it takes them over at the next frame."""
         if self.session is not None:
-            self.session.settings = self._settings()
+            try:
+                self.session.settings = self._settings(self.session.detector.graph)
+            except ParameterError as error:
+                self.get_logger().error(f'mode and merge tensor stay as they were: {error}')
 
-    def _settings(self) -> DeviceSettings:
-        return DeviceSettings(plan=self._plan, **parameters.values(self, LIVE))
+    def _settings(self, graph: Graph) -> DeviceSettings:
+        """Read the live parameters; raises ParameterError for a merge tensor that is not there."""
+        read = parameters.values(self, LIVE)
+        merge, share = read.pop('merge'), read.pop('device_share')
+        chosen = split.at(graph, merge, share) if read['mode'] == 'split' else split.offload(graph)
+        return DeviceSettings(plan=self._plan, split=chosen, **read)
 
     # -- what comes in -------------------------------------------------------------------------
 

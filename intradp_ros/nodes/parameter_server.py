@@ -20,7 +20,7 @@ from intradp_ros.planning.ownership import Ownership
 
 KEPT = (
     Parameter('mode', '', 'Mode to set on the device; empty: leave it', live=True,
-              choices=('', 'local', 'offload')),
+              choices=('', 'local', 'offload', 'split')),
     Parameter('tile_count', 0, 'Tile count to set on the device; 0: tuned from the link',
               low=0, high=256, live=True),
     Parameter('codec', '', 'Codec to set on the device; empty: leave it', live=True,

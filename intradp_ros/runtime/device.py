@@ -31,6 +31,8 @@ from intradp_ros.runtime.wire import (
     Tile,
 )
 from intradp_ros.tiling import codec, tiles
+from intradp_ros.tiling.engine import Engine, Frame, warm_up
+from intradp_ros.tiling.split import Split
 
 # Local inference starts this factor of its own usual time before the deadline.
 MARGIN = 1.25
@@ -41,13 +43,18 @@ PROBE_PERIOD = 0.5
 
 @dataclass(frozen=True)
 class DeviceSettings:
-    """What may change between two frames; see the parameter table of the device node."""
+    """
+    What may change between two frames; see the parameter table of the device node.
+
+    `split` says what mode 'split' computes here; in mode 'offload' that is nothing.
+    """
 
     mode: str = 'offload'
     tile_count: int = 8
     codec: str = 'uint8'
     deadline_ms: float = 300.0
     message_bytes: int = 60000
+    split: Split = Split(0, 0, 0)
     plan: int = 0
 
 
@@ -76,6 +83,8 @@ class DeviceSession:
     def __init__(self, detector: Detector, settings: DeviceSettings, outlets: Outlets,
                  clock: Callable[[], float]):
         self.detector = detector
+        self._graph = detector.graph
+        self._engine = Engine(detector.graph, detector.device)
         self.settings = settings
         self.number = random.getrandbits(64)
         self.answered = 0
@@ -91,7 +100,7 @@ class DeviceSession:
         # Why the edge is not waited for, '' while it answers; and when it was last given a frame.
         self.edge_fault = ''
         self._probed = float('-inf')
-        self._local_times = deque(detector.warm_up(clock), maxlen=9)
+        self._local_times = deque(warm_up(self._engine, clock), maxlen=9)
         self._sender = Sender(outlets.tile, clock, lambda e: outlets.warn(f'cannot publish: {e}'))
         self._thread = threading.Thread(target=self._run, name='inference', daemon=True)
         self._thread.start()
@@ -147,26 +156,29 @@ class DeviceSession:
             except Exception as error:  # one frame must never end the node
                 self._outlets.warn(f'frame failed: {type(error).__name__}: {error}')
 
-    def _process(self, frame: CameraFrame, settings: DeviceSettings) -> None:
+    def _process(self, camera: CameraFrame, settings: DeviceSettings) -> None:
         begin = self._clock()
-        image = frame.decode()
+        image = camera.decode()
         pixels, geometry = self.detector.preprocess(image)
         report = Report(
-            frame.stamp, self.number, self._frames, settings.plan, settings.mode,
-            age_ms=frame.age * 1e3, deadline_ms=settings.deadline_ms,
+            camera.stamp, self.number, self._frames, settings.plan, settings.mode,
+            age_ms=camera.age * 1e3, deadline_ms=settings.deadline_ms,
             preprocess_ms=(self._clock() - begin) * 1e3,
             images_received=self.mailbox.received, images_dropped=self.mailbox.dropped,
             images_rejected=self.rejected)
         self._frames += 1
-        job = self._job = Job(frame, image, report)
-        if settings.mode == 'offload':
-            job.reason = self._ask_edge(job, pixels, settings)
+        job = self._job = Job(camera, image, report)
+        frame = self._engine.start(outputs=(), keep=(*self._graph.outputs, settings.split.merge))
+        frame.feed(self._graph.input, 0, len(pixels), pixels)
+        if settings.mode != 'local':
+            job.reason = self._ask_edge(job, pixels, frame, settings)
         if not job.ended.is_set():
-            self._finish_here(job, pixels, geometry)
+            self._finish_here(job, frame, geometry)
         if job.offered:
             self._links.on_frame_end(job.transfer)
 
-    def _ask_edge(self, job: Job, pixels: np.ndarray, settings: DeviceSettings) -> str:
+    def _ask_edge(self, job: Job, pixels: np.ndarray, frame: Frame,
+                  settings: DeviceSettings) -> str:
         """Give the edge the frame and wait as long as that makes sense; say why it was in vain."""
         if not self._outlets.edge_matched():
             return 'no edge'
@@ -174,7 +186,7 @@ class DeviceSession:
         if self.edge_fault and now < self._probed + PROBE_PERIOD:
             return self.edge_fault
         self._probed = now
-        self._send(job, pixels, settings)
+        self._send(job, pixels, frame, settings)
         if not self.edge_fault:
             local = MARGIN * statistics.median(self._local_times)
             patience = job.camera.arrival + settings.deadline_ms / 1e3 - local - self._clock()
@@ -186,28 +198,57 @@ class DeviceSession:
             self._outlets.warn(f'frame {job.number}: {self.edge_fault}; the device finishes it')
         return self.edge_fault
 
-    def _send(self, job: Job, pixels: np.ndarray, settings: DeviceSettings) -> None:
+    def _send(self, job: Job, pixels: np.ndarray, frame: Frame, settings: DeviceSettings) -> None:
         """
-        Cut and encode bands; the sender thread publishes each while the next is still
-        being cut.
+        Cut, compute and encode; the sender thread publishes what is there while more is made.
+
+        Raw rows wait in the sender's queue, and bands of the merge tensor overtake them: the link
+        is never idle, and what the device has computed is never held up.
         """
         job.offered = True
-        coder = codec.find(settings.codec)
-        height, width = job.image.shape[:2]
-        for begin, end in tiles.bands(len(pixels), settings.tile_count):
-            job.report.tiles += 1
-            for piece in tiles.pieces(pixels[begin:end], begin, coder, settings.message_bytes):
-                self._sender.put(job, Tile(
-                    job.camera.stamp, self.detector.identity, self.number, job.number,
-                    settings.plan, job.next_index(), 0, piece.row_begin, piece.row_end,
-                    coder.number, height, width, piece.data))
+        split, coder = settings.split, codec.find(settings.codec)
+        merge = self._graph.tensors[split.merge]
+        job.report.edge_rows = merge.rows - split.device_rows
+        raw = pixels[split.raw_begin:]
+        share = len(raw) / len(pixels)
+        if len(raw):
+            for a, b in tiles.bands(len(raw), round(settings.tile_count * share)):
+                self._put(job, settings, coder, 0, raw[a:b], split.raw_begin + a, urgent=False)
+        if split.device_rows:
+            begin = self._clock()
+            for a, b in tiles.bands(split.device_rows, settings.tile_count):
+                if job.changed.is_set():
+                    return
+                frame.compute(merge.id, a, b)
+                rows = frame.peek(merge.id, a, b)[0].permute(1, 2, 0).cpu().numpy()
+                job.report.device_rows = b
+                self._put(job, settings, codec.find('float32'), merge.id, rows, a, urgent=True)
+            job.report.device_ms += (self._clock() - begin) * 1e3
 
-    def _finish_here(self, job: Job, pixels: np.ndarray, geometry: Geometry) -> None:
+    def _put(self, job: Job, settings: DeviceSettings, coder: codec.Codec, tensor: int,
+             rows: np.ndarray, begin: int, urgent: bool) -> None:
+        """Queue one tile, in as many messages as it takes."""
+        job.report.tiles += 1
+        height, width = job.image.shape[:2]
+        for piece in tiles.pieces(rows, begin, coder, settings.message_bytes):
+            self._sender.put(job, Tile(
+                job.camera.stamp, self.detector.identity, self.number, job.number, settings.plan,
+                job.next_index(), tensor, piece.row_begin, piece.row_end, coder.number, height,
+                width, piece.data), urgent)
+
+    def _finish_here(self, job: Job, frame: Frame, geometry: Geometry) -> None:
+        """
+        Compute what is still missing: rows of the merge tensor that are there are not
+        done again.
+        """
         begin = self._clock()
-        raw = self.detector.raw(pixels)
-        self._local_times.append(self._clock() - begin)
-        detections = self.detector.postprocess(raw, geometry)
-        job.report.device_ms = (self._clock() - begin) * 1e3
+        for tensor in self._graph.outputs:
+            frame.compute(tensor, 0, self._graph.tensors[tensor].rows)
+        detections = self.detector.postprocess(frame.outputs(), geometry)
+        spent = self._clock() - begin
+        if not job.report.device_rows:
+            self._local_times.append(spent)
+        job.report.device_ms += spent * 1e3
         self._end(job, 'device', detections)
 
     def _end(self, job: Job, source: str, detections: Detections) -> bool:

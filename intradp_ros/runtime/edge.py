@@ -1,9 +1,10 @@
 """
 The edge's session: tiles of any number of robots in, acknowledgements and detections out.
 
-Tiles are checked and put together on the caller's thread, in microseconds; worker threads run the
-model. What a robot can occupy is bounded: a few frames that fill up and one that waits for a
-worker.
+Tiles are checked and put together on the caller's thread, in microseconds. Worker threads feed
+what has arrived to the tile engine at once: it does not matter to them whether rows are of the
+input or of a merge tensor, and the work on a frame begins with its first tile. What a robot can
+occupy is bounded: a few frames of the input's and one merge tensor's size.
 """
 
 import threading
@@ -11,18 +12,24 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from intradp_ros.errors import ImageError, ModelMismatchError, TileError
 from intradp_ros.model.detector import Detections, Detector, Geometry
 from intradp_ros.runtime.wire import Ack, AckState, Stamp, Tile
 from intradp_ros.tiling.assembler import Assembler
 from intradp_ros.tiling.codec import BY_NUMBER
+from intradp_ros.tiling.engine import Engine, Frame, warm_up
+from intradp_ros.tiling.rows import Rows, union
+from intradp_ros.tiling.split import candidates
 
 # At most one acknowledgement of progress a robot in this time (seconds).
 ACK_PERIOD = 0.003
 # Bounds of a robot's share of the memory: activations that are remembered, frames of each that
-# fill up.
+# fill up, and the bytes of a merge tensor as a multiple of the input's (a larger one never pays).
 RUNS = 4
 FILLING = 2
+LARGEST_MERGE = 4
 
 
 @dataclass(frozen=True)
@@ -36,15 +43,22 @@ class EdgeOutlets:
 
 @dataclass
 class Assembly:
-    """One frame of one robot while its tiles arrive."""
+    """
+    One frame of one robot: what has arrived (`parts`, by tensor), which of it the engine has not
+    seen yet (`fresh`), and what the engine has made of the rest (`frame`).
+    """
 
     tile: Tile  # the first one that arrived: header, session and numbers are those of all
     geometry: Geometry
-    rows: Assembler
+    frame: Frame
     first_arrival: float
     last_arrival: float
+    parts: dict[int, Assembler] = field(default_factory=dict)
+    fresh: dict[int, Rows] = field(default_factory=dict)
     indices: set[int] = field(default_factory=set)
     bytes: int = 0
+    wait: float = 0.0
+    compute: float = 0.0
 
     def ack(self, state: AckState) -> Ack:
         """Say what has arrived."""
@@ -76,11 +90,17 @@ class Robot:
 
     name: str
     counts: Counter = field(default_factory=Counter)
-    runs: dict[int, Run] = field(default_factory=dict)
-    waiting: Assembly | None = None
+    runs: OrderedDict[int, Run] = field(default_factory=OrderedDict)
     busy: bool = False
     last_ack: float = 0.0
     refused: str = ''
+
+    def next_assembly(self) -> tuple[Run, Assembly] | None:
+        """Give a frame with rows that the engine has not seen, unless a worker has the robot."""
+        if self.busy:
+            return None
+        return next(((run, assembly) for run in self.runs.values()
+                     for assembly in run.filling.values() if assembly.fresh), None)
 
 
 class EdgeSession:
@@ -95,11 +115,20 @@ class EdgeSession:
                  workers: int = 1):
         self.detector = detector
         self.robots: dict[str, Robot] = {}
+        self._identity = detector.identity
+        self._graph = detector.graph
+        self._engine = Engine(detector.graph, detector.device)
+        # What tiles may carry: shape (rows, width, channels) and type, by tensor number.
+        self._tensors: dict[int, tuple[tuple[int, int, int], type]] = {
+            self._graph.input: (detector.input_shape, np.uint8)}
+        for t in candidates(self._graph):
+            if t.bytes <= LARGEST_MERGE * detector.input_bytes:
+                self._tensors[t.id] = (t.rows, t.shape[3], t.channels), np.float32
         self._outlets = outlets
         self._clock = clock
         self._turn = threading.Condition()
         self._closed = False
-        detector.warm_up()
+        warm_up(self._engine, clock)
         self._threads = [threading.Thread(target=self._work, name=f'inference-{i}', daemon=True)
                          for i in range(workers)]
         for thread in self._threads:
@@ -111,17 +140,18 @@ class EdgeSession:
 
         A tile is checked against the frame that it belongs to before anything is allocated for it.
         """
-        robot = self.robots.setdefault(name, Robot(name))
-        try:
-            outcome = self._accept(robot, tile)
-        except ModelMismatchError as error:
-            outcome = 'refused'
-            self._refuse(robot, tile, str(error))
-        except (TileError, ImageError) as error:
-            outcome = 'malformed'
-            self._outlets.warn(f'robot {name}: tile {tile.index} of frame {tile.frame} dropped: '
-                               f'{error}')
-        robot.counts[outcome] += 1
+        with self._turn:
+            robot = self.robots.setdefault(name, Robot(name))
+            try:
+                outcome = self._accept(robot, tile)
+            except ModelMismatchError as error:
+                outcome = 'refused'
+                self._refuse(robot, tile, str(error))
+            except (TileError, ImageError) as error:
+                outcome = 'malformed'
+                self._outlets.warn(f'robot {name}: tile {tile.index} of frame {tile.frame} '
+                                   f'dropped: {error}')
+            robot.counts[outcome] += 1
 
     def close(self) -> None:
         """End the workers; frames in work are given up."""
@@ -131,14 +161,14 @@ class EdgeSession:
         for thread in self._threads:
             thread.join()
 
-    # -- caller's thread -----------------------------------------------------------------------
+    # -- caller's thread, under the lock ---------------------------------------------------------
 
     def _accept(self, robot: Robot, tile: Tile) -> str:
-        if tile.model != self.detector.identity:
-            raise ModelMismatchError(f'edge runs {self.detector.identity}, robot {robot.name} '
-                                     f'sends tiles of {tile.model or "an unnamed model"}')
-        if tile.tensor != 0:
-            raise TileError(f'tensor {tile.tensor} is not the model input')
+        if tile.model != self._identity:
+            raise ModelMismatchError(f'edge runs {self._identity}, robot {robot.name} sends tiles '
+                                     f'of {tile.model or "an unnamed model"}')
+        if tile.tensor not in self._tensors:
+            raise TileError(f'tensor {tile.tensor} is neither the model input nor one to split at')
         if tile.codec not in BY_NUMBER:
             raise TileError(f'codec number {tile.codec} is none of {sorted(BY_NUMBER)}')
         run = self._run_of(robot, tile.session)
@@ -148,31 +178,24 @@ class EdgeSession:
         if tile.stamp != assembly.tile.stamp:
             raise TileError(f'its stamp {tile.stamp} is not that of its frame '
                             f'{assembly.tile.stamp}')
-        if not assembly.rows.add(tile.row_begin, tile.row_end, BY_NUMBER[tile.codec], tile.data):
+        part = self._part_of(assembly, tile)
+        if not part.add(tile.row_begin, tile.row_end, BY_NUMBER[tile.codec], tile.data):
             return 'duplicate'
-        now = self._clock()
+        now = assembly.last_arrival = self._clock()
         assembly.indices.add(tile.index)
         assembly.bytes += len(tile.data)
-        assembly.last_arrival = now
-        if assembly.rows.complete:
-            run.completed, run.completed_at = tile.frame, now
-            run.filling = OrderedDict((n, a) for n, a in run.filling.items() if n > tile.frame)
-            self._outlets.ack(robot.name, assembly.ack(AckState.COMPUTING))
-            with self._turn:
-                # A frame that still waits has been overtaken: its robot wants the newest only.
-                robot.counts['overtaken'] += robot.waiting is not None
-                robot.waiting = assembly
-                self._turn.notify()
-        elif now >= robot.last_ack + ACK_PERIOD:
+        assembly.fresh[tile.tensor] = union(
+            [*assembly.fresh.get(tile.tensor, ()), (tile.row_begin, tile.row_end)])
+        if now >= robot.last_ack + ACK_PERIOD:
             robot.last_ack = now
             self._outlets.ack(robot.name, assembly.ack(AckState.RECEIVING))
+        self._turn.notify()
         return 'accepted'
 
-    @staticmethod
-    def _run_of(robot: Robot, session: int) -> Run:
+    def _run_of(self, robot: Robot, session: int) -> Run:
         if session not in robot.runs:
             if len(robot.runs) >= RUNS:
-                # The one that has gone longest without a whole frame, so that nonsense pushes out
+                # The one that has gone longest without a whole frame: nonsense pushes out
                 # nonsense.
                 del robot.runs[min(robot.runs, key=lambda n: robot.runs[n].completed_at)]
             robot.runs[session] = Run()
@@ -184,9 +207,16 @@ class EdgeSession:
             now = self._clock()
             if len(run.filling) >= FILLING:
                 run.filling.popitem(last=False)
-            run.filling[tile.frame] = Assembly(
-                tile, geometry, Assembler(self.detector.input_shape), now, now)
+            run.filling[tile.frame] = Assembly(tile, geometry, self._engine.start(), now, now)
         return run.filling[tile.frame]
+
+    def _part_of(self, assembly: Assembly, tile: Tile) -> Assembler:
+        if tile.tensor not in assembly.parts:
+            others = assembly.parts.keys() - {self._graph.input}
+            if tile.tensor != self._graph.input and others:
+                raise TileError(f'its frame is split at tensor {others.pop()}, not {tile.tensor}')
+            assembly.parts[tile.tensor] = Assembler(*self._tensors[tile.tensor])
+        return assembly.parts[tile.tensor]
 
     def _refuse(self, robot: Robot, tile: Tile, reason: str) -> None:
         """Answer once a frame, not once a tile."""
@@ -201,38 +231,56 @@ class EdgeSession:
 
     def _work(self) -> None:
         while (job := self._next()) is not None:
-            robot, assembly = job
+            robot, run, assembly, fresh = job
             try:
-                self._infer(robot, assembly)
+                self._advance(robot, run, assembly, fresh)
             except Exception as error:  # one frame must never end a worker
                 self._outlets.warn(f'robot {robot.name}: frame {assembly.tile.frame} failed: '
                                    f'{type(error).__name__}: {error}')
             finally:
-                robot.busy = False
+                with self._turn:
+                    robot.busy = False
+                    self._turn.notify()
 
-    def _next(self) -> tuple[Robot, Assembly] | None:
-        """Wait for a complete frame; robots take turns."""
-        def ready() -> Robot | None:
-            return next((r for r in self.robots.copy().values() if r.waiting and not r.busy), None)
-
+    def _next(self) -> tuple[Robot, Run, Assembly, dict[int, Rows]] | None:
+        """Wait for rows to work on; robots take turns."""
         with self._turn:
-            self._turn.wait_for(lambda: self._closed or ready())
-            robot = ready()
-            if self._closed or robot is None or robot.waiting is None:
-                return None
-            assembly, robot.waiting, robot.busy = robot.waiting, None, True
-            # Whoever was served goes to the end of the line.
-            self.robots[robot.name] = self.robots.pop(robot.name)
-            return robot, assembly
+            while not self._closed:
+                for robot in self.robots.values():
+                    if found := robot.next_assembly():
+                        run, assembly = found
+                        fresh, assembly.fresh = assembly.fresh, {}
+                        robot.busy = True
+                        # Whoever is served goes to the end of the line.
+                        self.robots[robot.name] = self.robots.pop(robot.name)
+                        return robot, run, assembly, fresh
+                self._turn.wait()
+            return None
 
-    def _infer(self, robot: Robot, assembly: Assembly) -> None:
+    def _advance(self, robot: Robot, run: Run, assembly: Assembly, fresh: dict[int, Rows]) -> None:
+        """Feed rows to the engine, and end the frame when nothing is missing any more."""
         begin = self._clock()
-        raw = self.detector.raw(assembly.rows.pixels)
-        detections = self.detector.postprocess(raw, assembly.geometry)
-        robot.counts['frames'] += 1
+        assembly.wait = begin - assembly.last_arrival
+        self._outlets.ack(robot.name, assembly.ack(AckState.RECEIVING))
+        for tensor, intervals in fresh.items():
+            for a, b in intervals:
+                assembly.frame.feed(tensor, a, b, assembly.parts[tensor].pixels[a:b])
+        if assembly.frame.done:
+            detections = self.detector.postprocess(assembly.frame.outputs(), assembly.geometry)
+        assembly.compute += self._clock() - begin
+        if assembly.frame.done:
+            self._finish(robot, run, assembly, detections)
+
+    def _finish(self, robot: Robot, run: Run, assembly: Assembly, detections: Detections) -> None:
+        number = assembly.tile.frame
+        with self._turn:
+            if number <= run.completed:
+                return
+            run.completed, run.completed_at = number, self._clock()
+            run.filling = OrderedDict((n, a) for n, a in run.filling.items() if n > number)
+            robot.counts['frames'] += 1
         self._outlets.ack(robot.name, replace(
             assembly.ack(AckState.DONE),
             receive_ms=(assembly.last_arrival - assembly.first_arrival) * 1e3,
-            wait_ms=(begin - assembly.last_arrival) * 1e3,
-            compute_ms=(self._clock() - begin) * 1e3))
+            wait_ms=assembly.wait * 1e3, compute_ms=assembly.compute * 1e3))
         self._outlets.result(robot.name, assembly.tile.stamp, detections)

@@ -47,9 +47,8 @@ class AckState(enum.IntEnum):
     """What the edge is doing with a frame; numbers as in TileAck.msg."""
 
     RECEIVING = 0
-    COMPUTING = 1
-    DONE = 2
-    REFUSED = 3
+    DONE = 1
+    REFUSED = 2
 
 
 @dataclass(frozen=True)

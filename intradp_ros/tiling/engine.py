@@ -7,7 +7,7 @@ or is asked for rows. What to do is planned by `wavefront`; here the steps are c
 """
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import prod
 
 import numpy as np
@@ -321,3 +321,13 @@ def least_heights(graph: Graph, device: str) -> list[int]:
         )
         heights.append(min(tensor.rows, max(1, needed)))
     return heights
+
+
+def warm_up(engine: Engine, clock: Callable[[], float], runs: int = 3) -> list[float]:
+    """Run whole images of zeros through an engine; give the seconds of each."""
+    source, times = engine.graph.tensors[engine.graph.input], []
+    for _ in range(runs):
+        begin = clock()
+        engine.run(torch.zeros(source.shape, dtype=source.dtype))
+        times.append(clock() - begin)
+    return times

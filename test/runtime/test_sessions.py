@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from intradp_ros.errors import ImageError
+from intradp_ros.errors import ImageError, ParameterError
 from intradp_ros.model import zoo
 from intradp_ros.runtime.wire import CameraFrame, Stamp
+from intradp_ros.tiling import split
+from intradp_ros.tiling.rows import covers, union
 
 sys.path.insert(0, str(Path(__file__).parent))
 from links import Pair  # noqa: E402
@@ -171,7 +173,6 @@ def test_two_robots_keep_apart(detector, photograph):
     flipped = np.ascontiguousarray(photograph[:, ::-1])
     with Pair(detector, deadline_ms=LONG) as one, Pair(detector, deadline_ms=LONG) as two:
         two.device.number = one.device.number
-        two._carry = None
         answers = {'/one': one, '/two': two}
         edge = one.edge
         edge._outlets = dataclasses.replace(
@@ -184,3 +185,66 @@ def test_two_robots_keep_apart(detector, photograph):
     assert not first.detections.differs(detector.detect(photograph))
     assert not second.detections.differs(detector.detect(flipped))
     assert first.report.source == second.report.source == 'edge'
+
+
+@pytest.mark.parametrize('share', [0.0, 0.3, 0.5, 1.0])
+@pytest.mark.parametrize('merge', ['', 'backbone.features.0.3.add_1'], ids=['bottleneck', 'early'])
+def test_split_equals_the_whole_model(detector, photograph, expected, merge, share):
+    chosen = split.at(detector.graph, merge, share)
+    with Pair(detector, mode='split', split=chosen, deadline_ms=LONG) as pair:
+        result = pair.process(photograph)
+    report = result.report
+    assert report.source == 'edge' and not result.detections.differs(expected)
+    rows = detector.graph.tensors[chosen.merge].rows
+    assert report.device_rows == chosen.device_rows == (round(share * rows) if share else 0)
+    assert report.edge_rows == rows - report.device_rows
+    # A whole cut sends no pixel, half of one sends less than all of them.
+    raw = (320 - chosen.raw_begin) * 320 * 3
+    merged = report.device_rows * detector.graph.tensors[chosen.merge].bytes // rows
+    assert report.bytes == raw + (merged if share else 0)
+
+
+def test_split_with_a_dead_edge_is_finished_here(detector, photograph, expected):
+    chosen = split.at(detector.graph, '', 0.5)
+    with Pair(detector, mode='split', split=chosen, deadline_ms=1500.0) as pair:
+        pair.mute = True
+        result = pair.process(photograph)
+    assert not result.detections.differs(expected)
+    assert (result.report.source, result.report.reason) == ('device', 'edge silent')
+    assert result.report.device_rows == chosen.device_rows
+
+
+def rows_of(held, tensor, begin, end):
+    """Whether tiles cover rows [begin, end) of a tensor."""
+    return covers(union((t.row_begin, t.row_end) for t in held if t.tensor == tensor), begin, end)
+
+
+def test_split_in_any_order(detector, photograph, expected):
+    held, chance = [], random.Random(1)
+
+    def shuffle(tile):
+        held.append(tile)
+        return []
+
+    chosen = split.at(detector.graph, '', 0.5)
+    with Pair(detector, mode='split', split=chosen, deadline_ms=LONG, spoil=shuffle) as pair:
+        pair.submit(photograph)
+        until = time.monotonic() + 20
+        while any(not rows_of(held, t, *span) for t, span in {
+                0: (chosen.raw_begin, 320), chosen.merge: (0, chosen.device_rows)}.items()):
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        chance.shuffle(held)
+        for tile in held * 2:
+            pair.edge.on_tile('/robot', tile)
+            time.sleep(0.002)
+        while not pair.results:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+    assert not pair.results[0].detections.differs(expected)
+    assert pair.results[0].report.source == 'edge'
+
+
+def test_merge_tensors_that_are_not_there_are_refused(detector):
+    with pytest.raises(ParameterError, match='backbone.features'):
+        split.at(detector.graph, 'no.such.tensor', 0.5)
