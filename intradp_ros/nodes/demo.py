@@ -60,7 +60,10 @@ def run(args: argparse.Namespace) -> int:
     os.environ.setdefault('ROS_DOMAIN_ID', str(random.randrange(1, 100)))
     os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     # Device, edge and observer share this machine's cores.
+    # Random weights are never sure of anything: a low threshold gives boxes to compare all the
+    # same.
     shared = {'model': args.model, 'weights': args.weights,
+              'score_threshold': 0.005 if args.weights == 'random' else 0.3,
               'threads': max(1, (os.cpu_count() or 2) // 2)}
     camera = {'rate': args.rate, 'source': args.source}
     say(f'camera, device, edge and parameter server; logs in {args.out / "logs"}')

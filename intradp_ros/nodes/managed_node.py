@@ -123,7 +123,11 @@ class ManagedNode(LifecycleNode):
             self.get_logger().warning(text)
 
     def _run_calls(self) -> None:
-        while self._calls:
+        """
+        Make the calls that wait; after a shutdown of the context there is nobody to hear
+        them.
+        """
+        while self._calls and self.context.ok():
             self._calls.popleft()()
 
     def _publish_diagnostics(self) -> None:
