@@ -154,7 +154,7 @@ def run(factory: Callable[[], Node], args: list[str] | None = None) -> int:
         node = factory()
         executor.add_node(node)
         if isinstance(node, ManagedNode) and not node.start():
-            code = 1
+            code = int(rclpy.ok())  # a signal while the model was being built is no failure
         else:
             executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
