@@ -70,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help=f'of {", ".join(CODECS)}; may be repeated (default: all that fit)')
     parser.add_argument('--tiles', type=int, default=Cut().tiles, metavar='N',
                         help='tiles a frame (default: %(default)s)')
-    parser.add_argument('--score', type=float, default=0.3, metavar='S',
+    parser.add_argument('--score', type=float, default=0.4, metavar='S',
                         help='least score of a detection in the picture (default: %(default)s)')
     parser.add_argument('--picture', type=Path, metavar='FILE',
                         help='write a picture (PNG or JPEG) of the worst cases')
