@@ -40,7 +40,7 @@ def main() -> None:
     detector = zoo.build('demo_detector', 'DEFAULT')
     save([detected(detector, scene(args.first + i).image) for i in tqdm(range(6), 'scenes')],
          args.folder / 'demo_scenes.jpg')
-    save([detected(detector, play(1, frame).image) for frame in tqdm((0, 30, 60), 'video')],
+    save([detected(detector, play(0, frame).image) for frame in tqdm((0, 30, 60), 'video')],
          args.folder / 'demo_video.jpg')
 
 

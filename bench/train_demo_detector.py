@@ -103,7 +103,7 @@ def draw_curve(history: list[dict], path: Path) -> None:
         right.plot([h['step'] for h in measured], [h[name] for h in measured], 'o-', color=colour,
                    label=name)
     right.set(ylabel='mAP on held-out scenes', ylim=(0, 1))
-    figure.legend(loc='center right', bbox_to_anchor=(0.88, 0.4))
+    figure.legend(loc='center right', bbox_to_anchor=(0.88, 0.52))
     figure.tight_layout()
     figure.savefig(path, format='png')
 

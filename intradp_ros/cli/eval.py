@@ -23,10 +23,12 @@ from intradp_ros.model.accuracy import Truth, count_found, match, measure
 from intradp_ros.model.dataset import Sample, Samples
 from intradp_ros.model.detector import Detections, Detector, parse_size
 from intradp_ros.tiling.codec import CODECS
-from intradp_ros.tiling.modes import MODES, Cut
+from intradp_ros.tiling.modes import MODES, Cut, Run
 
 # Low scores count for the mean average precision too, as in COCO's own evaluation.
 LEAST_SCORE = 0.01
+# Mode and codec.
+Way = tuple[str, str | None]
 # Images in the picture of the worst cases.
 WORST = 6
 
@@ -70,21 +72,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help=f'of {", ".join(CODECS)}; may be repeated (default: all that fit)')
     parser.add_argument('--tiles', type=int, default=Cut().tiles, metavar='N',
                         help='tiles a frame (default: %(default)s)')
-    parser.add_argument('--score', type=float, default=0.3, metavar='S',
+    parser.add_argument('--merge', default='', metavar='TENSOR',
+                        help='mode split: where device and edge meet (default: the natural '
+                             'bottleneck)')
+    parser.add_argument('--share', type=float, default=Cut().share, metavar='S',
+                        help="mode split: the device's share of its rows (default: %(default)s)")
+    parser.add_argument('--score', type=float, default=0.4, metavar='S',
                         help='least score of a detection in the picture (default: %(default)s)')
     parser.add_argument('--picture', type=Path, metavar='FILE',
                         help='write a picture (PNG or JPEG) of the worst cases')
     parser.add_argument('--json', action='store_true', help='print only JSON, on stdout')
 
 
-def ways(modes: Sequence[str] | None,
-         codecs: Sequence[str] | None) -> list[tuple[str, str | None]]:
+def ways(modes: Sequence[str] | None, codecs: Sequence[str] | None) -> list[Way]:
     """
     List the pairs of mode and codec that are asked for, the whole model first.
 
     :raises ParameterError: when a mode that is asked for can use none of the codecs.
     """
-    chosen: list[tuple[str, str | None]] = [('local', None)]
+    chosen: list[Way] = [('local', None)]
     for mode in modes or MODES:
         usable = [c for c in MODES[mode].codecs if c is None or not codecs or c in codecs]
         if modes and not usable:
@@ -95,22 +101,42 @@ def ways(modes: Sequence[str] | None,
     return chosen
 
 
-def detect(detector: Detector, samples: Samples, chosen: Sequence[tuple[str, str | None]],
-           cut: Cut) -> tuple[list[Truth], list[list[Detections]], np.ndarray]:
+def prepare(detector: Detector, chosen: Sequence[Way], cut: Cut,
+            asked: Sequence[str]) -> dict[Way, Run]:
+    """
+    Prepare each way; one that the detector does not allow is left out, with a word on stderr.
+
+    :param asked: modes that must not be left out.
+    :raises ParameterError: when one of these cannot be run.
+    """
+    runs: dict[Way, Run] = {}
+    for mode, codec in chosen:
+        try:
+            runs[mode, codec] = MODES[mode].prepare(
+                detector, CODECS[codec] if codec else None, cut)
+        except ParameterError as error:
+            if mode in asked:
+                raise
+            print(f'mode {mode} with codec {codec} is left out: {error}', file=sys.stderr)
+    return runs
+
+
+def detect(detector: Detector, samples: Samples,
+           runs: Sequence[Run]) -> tuple[list[Truth], list[list[Detections]], np.ndarray]:
     """
     Send every image through every way.
 
     :returns: the truths; for each way the detections of each image; the mean bytes of each way.
     """
     truths: list[Truth] = []
-    found: list[list[Detections]] = [[] for _ in chosen]
-    sent = np.zeros(len(chosen))
+    found: list[list[Detections]] = [[] for _ in runs]
+    sent = np.zeros(len(runs))
     for number in tqdm(range(len(samples)), 'images', file=sys.stderr, unit='image'):
         sample = samples[number]
         truths.append(sample.truth)
         pixels, geometry = detector.preprocess(sample.image)
-        for i, (mode, codec) in enumerate(chosen):
-            raw, count = MODES[mode].run(detector, pixels, CODECS[codec] if codec else None, cut)
+        for i, run in enumerate(runs):
+            raw, count = run(pixels)
             found[i].append(detector.postprocess(raw, geometry))
             sent[i] += count
     return truths, found, sent / len(samples)
@@ -153,9 +179,10 @@ def worst_cases(samples: Samples, truths: Sequence[Truth], found: Sequence[Detec
 
 
 def _samples(args: argparse.Namespace, detector: Detector) -> Samples:
-    if args.images < 1 or args.tiles < 1 or args.seed < 0:
-        raise ParameterError(f'--images and --tiles must be at least 1 and --seed at least 0, got '
-                             f'{args.images}, {args.tiles} and {args.seed}')
+    if args.images < 1 or args.tiles < 1 or args.seed < 0 or not 0 <= args.share <= 1:
+        raise ParameterError(f'--images and --tiles must be at least 1, --seed at least 0 and '
+                             f'--share within 0..1, got {args.images}, {args.tiles}, {args.seed} '
+                             f'and {args.share}')
     if args.data == 'scenes':
         return dataset.scenes(args.images, detector.labels, (480, 640), args.seed)
     if not Path(args.data).is_dir():
@@ -185,11 +212,13 @@ def run(args: argparse.Namespace) -> int:
     detector = zoo.build(args.model, args.weights, score_threshold=LEAST_SCORE,
                          input_size=parse_size(args.size) if args.size else None)
     samples = _samples(args, detector)
-    truths, found, sent = detect(detector, samples, chosen, Cut(args.tiles))
+    runs = prepare(detector, chosen, Cut(args.tiles, merge=args.merge, share=args.share),
+                   args.mode or ())
+    truths, found, sent = detect(detector, samples, list(runs.values()))
     reached = [measure(truths, each) for each in found]
     results = [Result(args.model, mode, codec, a.map_50, a.map_50_95,
                       reached[0].map_50_95 - a.map_50_95, float(size))
-               for (mode, codec), a, size in zip(chosen, reached, sent)]
+               for (mode, codec), a, size in zip(runs, reached, sent)]
     if args.json:
         print(json.dumps([asdict(r) for r in results], indent=1))
     else:

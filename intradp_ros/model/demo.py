@@ -126,7 +126,8 @@ def flatten(raw: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 class Settings:
     """What the decode keeps: least score, overlap (IoU) that NMS removes, most objects."""
 
-    score_threshold: float = 0.3
+    # Where F1 is highest on scenes of the training split that training did not see.
+    score_threshold: float = 0.4
     nms_threshold: float = 0.6
     max_detections: int = 100
     candidates: int = 1000

@@ -11,6 +11,7 @@ from intradp_ros.errors import ParameterError
 from intradp_ros.model import dataset, zoo
 from intradp_ros.model.accuracy import Truth, measure
 from intradp_ros.model.detector import Detections
+from intradp_ros.tiling.modes import Cut
 
 KEYS = {'model', 'mode', 'codec', 'map_50', 'map_50_95', 'map_drop', 'bytes_per_frame'}
 
@@ -41,6 +42,9 @@ def test_json_says_what_every_mode_and_codec_does(capsys):
     for result in results:
         assert result['map_drop'] == pytest.approx(whole['map_50_95'] - result['map_50_95'])
     assert by_way['offload', 'zlib']['map_drop'] == by_way['offload', 'uint8']['map_drop'] == 0
+    # Half of the narrow tensor in float32, and the raw rows of the other half.
+    assert by_way['split', 'uint8']['map_drop'] == pytest.approx(0, abs=1e-3)
+    assert by_way['split', 'uint8']['bytes_per_frame'] == 307200 / 2 + (240 + 11) * 640 * 3
 
 
 def test_the_table_names_data_and_ways(capsys):
@@ -75,6 +79,8 @@ def test_faults_are_what_was_missed_and_what_is_not_there():
     (['--mode', 'offload', '--codec', 'float32'], 'float32'),
     (['--picture', 'worst.txt'], 'worst.txt'),
     (['--size', '640'], '640'),
+    (['--share', '1.5'], '--share'),
+    (['--mode', 'split', '--merge', 'no.such.tensor', '--images', '1'], 'no.such.tensor'),
 ])
 def test_options_that_cannot_work_are_refused(words, message):
     if message is None:
@@ -90,3 +96,12 @@ def test_the_command_line_says_what_is_wrong_in_one_line(capsys):
     assert output.out == ''
     assert output.err.strip().splitlines() == [
         'intradp eval: --data no/such/folder is no folder (nor "scenes")']
+
+
+def test_a_model_that_cannot_be_split_so_is_still_measured(capsys):
+    detector = zoo.build('demo_detector', 'random', input_size=(96, 128))
+    everything = command.ways(None, None)
+    cut = Cut(merge='no.such.tensor')
+    runs = command.prepare(detector, everything, cut, ())
+    assert {mode for mode, _ in runs} == {'local', 'offload'}
+    assert 'mode split with codec uint8 is left out' in capsys.readouterr().err
