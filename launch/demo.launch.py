@@ -34,7 +34,7 @@ def generate_launch_description():
         DeclareLaunchArgument('frames', default_value='60', description='Frames to process'),
         DeclareLaunchArgument('out', default_value='demo',
                               description='Folder for detections.png and summary.json'),
-        DeclareLaunchArgument('camera', default_value='photographs',
+        DeclareLaunchArgument('camera', default_value='scenes',
                               description='Source of the camera node'),
         include('robot.launch.py', namespace='robot', camera=LaunchConfiguration('camera')),
         include('edge.launch.py', namespace='edge'),

@@ -22,6 +22,7 @@ from intradp_ros.nodes import demo_summary
 from intradp_ros.nodes.demo_observer import DemoObserver, observe
 from intradp_ros.nodes.device_node import LIVE
 from intradp_ros.nodes.processes import Processes, command
+from intradp_ros.scenes.sources import SOURCES
 
 MODES = next(p.choices for p in LIVE if p.name == 'mode')
 
@@ -32,12 +33,16 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--frames', type=int, default=60, help='processed frames (default 60)')
     parser.add_argument('--mode', choices=MODES, default='offload', help='default: offload')
     parser.add_argument('--model', choices=zoo.names(), metavar='NAME',
-                        default='ssdlite320_mobilenet_v3_large',
+                        default='demo_detector',
                         help='any detector of the zoo (default: %(default)s)')
-    parser.add_argument('--weights', default='random',
-                        help='"DEFAULT", a file, or "random" (default)')
+    parser.add_argument('--weights', default='DEFAULT',
+                        help='"DEFAULT" (the default; torchvision\'s need internet), a file, or '
+                             '"random"')
     parser.add_argument('--rate', type=float, default=8.0, help='camera images a second')
-    parser.add_argument('--source', default='photographs', help='what the camera shows')
+    parser.add_argument('--source', default='scenes', choices=tuple(SOURCES),
+                        help='what the camera shows (default: scenes, drawn objects with known '
+                             'places in photographs)')
+    parser.add_argument('--path', default='', help='of the source: folder, file, seed ...')
     parser.add_argument('--out', type=Path, default=Path('demo'), metavar='DIR',
                         help='folder for picture, summary and logs (default: demo)')
     parser.add_argument('--json', action='store_true',
@@ -65,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     shared = {'model': args.model, 'weights': args.weights,
               'score_threshold': 0.005 if args.weights == 'random' else 0.3,
               'threads': max(1, (os.cpu_count() or 2) // 2)}
-    camera = {'rate': args.rate, 'source': args.source}
+    camera = {'rate': args.rate, 'source': args.source, 'path': args.path}
     say(f'camera, device, edge and parameter server; logs in {args.out / "logs"}')
     with Processes(args.out / 'logs') as processes:
         processes.start('edge_node', command('edge_node', '/edge', 'edge.yaml', shared))
