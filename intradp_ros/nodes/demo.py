@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     # Random weights are never sure of anything: a low threshold gives boxes to compare all the
     # same.
     shared = {'model': args.model, 'weights': args.weights,
-              'score_threshold': 0.005 if args.weights == 'random' else 0.3,
+              'score_threshold': 0.005 if args.weights == 'random' else 0.4,
               'threads': max(1, (os.cpu_count() or 2) // 2)}
     camera = {'rate': args.rate, 'source': args.source, 'path': args.path}
     say(f'camera, device, edge and parameter server; logs in {args.out / "logs"}')

@@ -22,12 +22,12 @@ MODEL = (
     Parameter('model', 'demo_detector', 'Detector; the same on device and edge: "demo_detector" '
               'or any torchvision detector'),
     Parameter('weights', 'DEFAULT', 'Weights: "DEFAULT" (the demo detector\'s come along, '
-              'torchvision\'s are downloaded once), a file (state_dict, .pt or .safetensors), or '
+              "torchvision's are downloaded once), a file (state_dict, .pt or .safetensors), or "
               '"random"'),
     Parameter('seed', 0, 'Seed of random weights', low=0, high=2**31 - 1),
     Parameter('input_size', '', "Model input as WIDTHxHEIGHT in pixels; empty: the model's own",
               check=_size_fault),
-    Parameter('score_threshold', 0.3, 'Least score of a detection', low=0.0, high=1.0),
+    Parameter('score_threshold', 0.4, 'Least score of a detection', low=0.0, high=1.0),
     Parameter('max_detections', 100, 'Most detections of a frame', low=1, high=1000),
     Parameter('compute_device', 'auto', 'Where the model runs; auto: CUDA if there is any',
               choices=('auto', 'cpu', 'cuda')),
