@@ -222,7 +222,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     parser.add_argument('--out', type=Path, required=True, help='folder of checkpoint and results')
     parser.add_argument('--seed', type=int, default=1)
-    parser.add_argument('--steps', type=int, default=6000)
+    parser.add_argument('--steps', type=int, default=7000)
     parser.add_argument('--minutes', type=float, default=65,
                         help='the rate falls so that training ends by then, if not by --steps')
     parser.add_argument('--rate', type=float, default=2e-3, help='greatest learning rate')
