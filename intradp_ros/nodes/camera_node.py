@@ -4,12 +4,14 @@ A camera for demonstrations and tests.
 It shows photographs, drawn scenes (with their ground truth), a folder, a video or a V4L2 device.
 """
 
+import numpy as np
 from rclpy.node import Node
 from rclpy.parameter import Parameter as Value
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
 
+from intradp_ros.model.detector import Detections
 from intradp_ros.nodes import conversions, parameters, qos
 from intradp_ros.nodes.managed_node import run
 from intradp_ros.nodes.parameters import Parameter
@@ -54,8 +56,9 @@ class CameraNode(Node):
     def _publish(self) -> None:
         shot, self._first = self._first or next(self._shots), None
         header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self._read['frame_id'])
-        if shot.truth is not None:
-            self._truths.publish(conversions.message_from_detections(shot.truth, header))
+        if shot.boxes is not None:
+            certain = Detections(shot.boxes, np.ones(len(shot.boxes), np.float32), shot.labels)
+            self._truths.publish(conversions.message_from_detections(certain, header))
         self._publisher.publish(
             conversions.image_from_rgb(shot.image, header, self._read['encoding']))
 

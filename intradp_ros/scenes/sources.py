@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 
 from intradp_ros.errors import ImageError
-from intradp_ros.model.detector import Detections
 
 SUFFIXES = {'.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp'}
 # Frames that a photograph stays in view, or that a video of drawn scenes lasts.
@@ -23,12 +22,13 @@ LEAST_VISIBILITY = 0.5
 @dataclass(frozen=True)
 class Shot:
     """
-    A uint8 RGB image (height, width, 3) and, where it is drawn, the objects that are visible
-    in it.
+    A uint8 RGB image (height, width, 3) and, where it is drawn, what is visible in it: `boxes`
+    (N, 4), left, top, right, bottom in pixels, and `labels` (N), numbers in `objects.CLASSES`.
     """
 
     image: np.ndarray
-    truth: Detections | None = None
+    boxes: np.ndarray | None = None
+    labels: np.ndarray | None = None
 
 
 def window(image: np.ndarray, frame: int, height: int, width: int) -> np.ndarray:
@@ -68,8 +68,7 @@ def _scenes(path: str, height: int, width: int) -> Iterator[Shot]:
     for frame in itertools.count():
         scene = video.play(int(path or 0) + frame // STAY, frame % STAY, (height, width))
         seen = scene.visibility >= LEAST_VISIBILITY
-        yield Shot(scene.image, Detections(scene.boxes[seen], np.ones(seen.sum(), np.float32),
-                                           scene.labels[seen]))
+        yield Shot(scene.image, scene.boxes[seen], scene.labels[seen])
 
 
 def _scenery(module: str):
