@@ -60,7 +60,7 @@ def test_the_camera_source_plays_videos_with_their_truth():
         expected = play(9 + frame // STAY, frame % STAY, SIZE)
         np.testing.assert_array_equal(shot.image, expected.image)
         seen = expected.visibility >= LEAST_VISIBILITY
-        np.testing.assert_array_equal(shot.truth.boxes, expected.boxes[seen])
-        np.testing.assert_array_equal(shot.truth.labels, expected.labels[seen])
+        np.testing.assert_array_equal(shot.boxes, expected.boxes[seen])
+        np.testing.assert_array_equal(shot.labels, expected.labels[seen])
     with pytest.raises(ImageError, match='seed'):
         next(open_source('scenes', 'nine', *SIZE))
