@@ -8,6 +8,7 @@ the end DIR holds demo_detector.safetensors, run.json (the figures of the run) a
 """
 
 import argparse
+import hashlib
 import json
 import math
 import os
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
@@ -204,15 +205,15 @@ def train(args: argparse.Namespace) -> None:
 def finish(run: Run, args: argparse.Namespace) -> None:
     """Measure the averaged weights on all held-out scenes; write weights, figures and curve."""
     average = run.average.module
+    weights = save({name: t.contiguous() for name, t in average.state_dict().items()})
     reached = evaluate(average, args.scenes)
     figures = {'seed': args.seed, 'steps': run.step, 'minutes': round(run.seconds / 60, 1),
                'threads': args.threads, 'class_loss': run.history[-1]['class_loss'],
                'box_loss': run.history[-1]['box_loss'], 'scenes': args.scenes,
                'map_50': reached.map_50, 'map_50_95': reached.map_50_95,
                'map_50_by_class': {CLASSES[k]: v for k, v in reached.by_class.items()},
-               'history': run.history}
-    weights = {name: tensor.contiguous() for name, tensor in average.state_dict().items()}
-    replace(args.out / 'demo_detector.safetensors', lambda path: save_file(weights, path))
+               'weights_sha256': hashlib.sha256(weights).hexdigest(), 'history': run.history}
+    replace(args.out / 'demo_detector.safetensors', lambda path: path.write_bytes(weights))
     replace(args.out / 'run.json', lambda path: path.write_text(json.dumps(figures, indent=1)))
     replace(args.out / 'curve.png', lambda path: draw_curve(run.history, path))
     print(json.dumps({k: v for k, v in figures.items() if k != 'history'}, indent=1))

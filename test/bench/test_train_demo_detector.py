@@ -1,13 +1,15 @@
 import argparse
+import hashlib
 import importlib.util
 import json
+from importlib import resources
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from intradp_ros.model import zoo
+from intradp_ros.model import demo, zoo
 
 SCRIPT = Path(__file__).parents[2] / 'bench' / 'train_demo_detector.py'
 
@@ -59,8 +61,21 @@ def test_a_run_leaves_weights_that_load_its_figures_and_its_curve(script, tmp_pa
     zoo.build('demo_detector', str(tmp_path / 'demo_detector.safetensors'))
     figures = json.loads((tmp_path / 'run.json').read_text())
     assert (figures['seed'], figures['steps'], figures['scenes']) == (3, 6, 2)
+    weights = (tmp_path / 'demo_detector.safetensors').read_bytes()
+    assert figures['weights_sha256'] == hashlib.sha256(weights).hexdigest()
     assert 0 <= figures['map_50_95'] <= figures['map_50'] <= 1
     assert (tmp_path / 'curve.png').read_bytes().startswith(b'\x89PNG')
+
+
+def test_the_packaged_weights_are_those_of_the_figures_that_are_shown():
+    figures = json.loads((SCRIPT.parent / 'results' / 'train_demo_detector.json').read_text())
+    weights = (resources.files('intradp_ros.model') / demo.WEIGHTS).read_bytes()
+    assert hashlib.sha256(weights).hexdigest() == figures['weights_sha256']
+    page = (SCRIPT.parents[1] / 'doc' / 'demo_detector.md').read_text()
+    row = next(line for line in page.splitlines() if line.startswith(f'| {figures["seed"]} | '))
+    shown = [cell.strip() for cell in row.split('|')]
+    assert shown[2] == str(figures['steps'])
+    assert shown[6:8] == [f'{figures["map_50"]:.4f}', f'{figures["map_50_95"]:.4f}']
 
 
 def test_the_rate_rises_then_falls_to_a_hundredth(script):

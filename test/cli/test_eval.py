@@ -11,6 +11,8 @@ from intradp_ros.errors import ParameterError
 from intradp_ros.model import dataset, zoo
 from intradp_ros.model.accuracy import Truth, measure
 from intradp_ros.model.detector import Detections
+from intradp_ros.scenes.objects import CLASSES
+from intradp_ros.scenes.scene import scene
 from intradp_ros.tiling.modes import Cut
 
 KEYS = {'model', 'mode', 'codec', 'map_50', 'map_50_95', 'map_drop', 'bytes_per_frame'}
@@ -105,3 +107,25 @@ def test_a_model_that_cannot_be_split_so_is_still_measured(capsys):
     runs = command.prepare(detector, everything, cut, ())
     assert {mode for mode, _ in runs} == {'local', 'offload'}
     assert 'mode split with codec uint8 is left out' in capsys.readouterr().err
+
+
+def test_a_folder_in_cocos_format_gives_what_the_same_scenes_give(tmp_path, capsys):
+    shown = [scene(seed) for seed in range(40, 43)]
+    annotations = []
+    for i, s in enumerate(shown):
+        cv2.imwrite(str(tmp_path / f'{i}.png'), s.image[..., ::-1])
+        for (left, top, right, bottom), label in zip(s.boxes.tolist(), s.labels.tolist()):
+            annotations.append({'id': len(annotations), 'image_id': i, 'category_id': label,
+                                'bbox': [left, top, right - left, bottom - top]})
+    (tmp_path / 'scenes.json').write_text(json.dumps({
+        'images': [{'id': i, 'file_name': f'{i}.png'} for i in range(3)],
+        'categories': [{'id': i, 'name': name.replace('_', ' ')}
+                       for i, name in enumerate(CLASSES)],
+        'annotations': annotations}))
+    common = ['--mode', 'local', '--images', '3', '--json']
+    command.run(arguments('--data', str(tmp_path), *common))
+    folder = json.loads(capsys.readouterr().out)
+    command.run(arguments('--seed', '40', *common))
+    drawn = json.loads(capsys.readouterr().out)
+    assert folder == [pytest.approx(result) for result in drawn]
+    assert drawn[0]['map_50'] > 0.5
