@@ -39,17 +39,21 @@ def test_demo(domain, tmp_path, mode, arguments):
     assert (tmp_path / 'detections.png').stat().st_size > 10000
 
 
-def test_demo_is_interrupted_cleanly(domain, tmp_path):
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM], ids=['SIGINT', 'SIGTERM'])
+def test_demo_is_interrupted_cleanly(domain, tmp_path, number):
     demo = subprocess.Popen(
         [sys.executable, '-m', 'intradp_ros.nodes.demo', '--frames', '100000', '--model',
          MODEL['model'], '--weights', 'random', '--out', str(tmp_path)],
         stderr=subprocess.PIPE, text=True, start_new_session=True)
-    until = time.monotonic() + 60
-    while not list(tmp_path.glob('logs/camera_node.log')) and time.monotonic() < until:
-        time.sleep(0.1)
-    time.sleep(1)
-    demo.send_signal(signal.SIGINT)
-    _, said = demo.communicate(timeout=60)
+    try:
+        until = time.monotonic() + 60
+        while not list(tmp_path.glob('logs/camera_node.log')) and time.monotonic() < until:
+            time.sleep(0.1)
+        time.sleep(1)
+        demo.send_signal(number)
+        _, said = demo.communicate(timeout=60)
+    finally:
+        demo.kill()
     assert demo.returncode == 130 and 'interrupted' in said
     alive = subprocess.run(['pgrep', '-f', str(tmp_path)], capture_output=True, text=True).stdout
     assert not alive
