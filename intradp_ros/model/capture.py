@@ -42,7 +42,13 @@ _NO_EFFECT = {
     'dropout_',
 }
 _FILLS = {
-    'new_zeros', 'new_ones', 'new_full', 'new_empty', 'zeros_like', 'ones_like', 'full_like',
+    'new_zeros',
+    'new_ones',
+    'new_full',
+    'new_empty',
+    'zeros_like',
+    'ones_like',
+    'full_like',
     'empty_like',
 }
 _SILENT = {'_assert_tensor_metadata', '_assert_scalar', '_assert_async', 'sym_constrain_range'}
@@ -224,6 +230,9 @@ def _read(node: torch.fx.Node, values: dict, shapes: list, calls: list[Call]) ->
     named = {**dict(zip((a.name for a in target._schema.arguments), args)), **kwargs}
     if name in _NO_EFFECT or name in ('to', '_to_copy') and _keeps(node):
         return activations[0]
+    if name in ('view', '_unsafe_view'):
+        # Memory may lie otherwise than where the model was captured; a reshape copies if it must.
+        target, named = torch.ops.aten.reshape.default, {'self': args[0], 'shape': args[1]}
     value = node.meta['val']
     label, source = _name(node), _source(node)
     if name in ('split', 'chunk', 'split_with_sizes', 'unbind', 'tensor_split'):
