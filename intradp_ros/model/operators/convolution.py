@@ -24,7 +24,7 @@ def convolution(call: Call, inputs: Sequence[Tensor], shape: tuple[int, ...]) ->
     if any(t.layout != Layout(2, t.shape[2]) for t in inputs):
         # Not in bands: one row that is the whole.
         make = (
-            transposed_kernel(call, Need.same(1), 1, 1)
+            transposed_kernel(call, Need.same(1), 1, x.shape[2])
             if call.get('transposed')
             else direct_kernel(call, None)
         )
@@ -35,7 +35,7 @@ def convolution(call: Call, inputs: Sequence[Tensor], shape: tuple[int, ...]) ->
     size = dilation[0] * (weight.shape[2] - 1) + 1
     if call.get('transposed'):
         need = _transposed_need(rows, x.rows, size, stride[0], top)
-        borders, kernel = None, transposed_kernel(call, need, rows, size)
+        borders, kernel = None, transposed_kernel(call, need, rows, x.rows)
     else:
         symmetric = top == call.get('padding')[1]
         # A residual has exactly the rows of the band.
@@ -98,7 +98,7 @@ def direct_kernel(call: Call, window: Window | None):
     return make
 
 
-def transposed_kernel(call: Call, need: Need, rows: int, size: int):
+def transposed_kernel(call: Call, need: Need, rows: int, height: int):
     """Build what spreads a band: without row padding, then cut (or filled up) to rows [a, b)."""
     get = call.get
     top, _, left, _ = get('padding')
@@ -111,7 +111,7 @@ def transposed_kernel(call: Call, need: Need, rows: int, size: int):
 
         def kernel(bands: list[T], a: int, b: int) -> T:
             band = bands[0]
-            if a == 0 and b == rows:
+            if a == 0 and b == rows and band.shape[2] == height:
                 out = F.conv_transpose2d(
                     band, weight, bias, stride, [top, left], extra, groups, dilation
                 )

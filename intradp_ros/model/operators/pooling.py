@@ -68,7 +68,10 @@ def average_pool(call: Call, inputs: Sequence[Tensor], shape: tuple[int, ...]) -
         def kernel(bands: list[T], a: int, b: int) -> T:
             if a == 0 and b == shape[2]:
                 return whole(bands, a, b)
-            total = F.avg_pool2d(bands[0], size, stride, (0, padding[1]), ceil, divisor_override=1)
+            native = window.native(a, b)
+            around = padding if native else (0, padding[1])
+            total = F.avg_pool2d(bands[0], size, stride, around, ceil, divisor_override=1)
+            total = window.cut(total, a, b) if native else total
             return total.mul_(inverse[:, :, a:b])
 
         return kernel
