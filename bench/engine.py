@@ -4,8 +4,9 @@ Time of the tile engine against torch: whole, in bands, half of the rows, and me
     python bench/engine.py [NAME ...] [--repeat 7] [--threads 1] [--compile] [--output
     bench/results/engine]
 
-All variants of a model run in turn within one process, so that a machine that is busy is busy for
-all of them; times are medians. Eager is `nn.Module` in channels_last under inference_mode.
+A file that is there already, of the same machine, is added to. All variants of a model run in
+turn within one process, so that a machine that is busy is busy for all of them; times are
+medians. Eager is `nn.Module` in channels_last under inference_mode.
 """
 
 import argparse
@@ -116,6 +117,8 @@ def measure(entry: registry.Entry, bands: int, repeat: int, with_compile: bool) 
     return {
         'model': entry.name,
         'size': f'{entry.width}x{entry.height}',
+        'repeat': repeat,
+        'load': os.getloadavg()[0],
         'ms': ms,
         'fastest_ms': {name: 1e3 * min(t) for name, t in times.items()},
         'has_batch_norm': any(isinstance(m, torch.nn.BatchNorm2d) for m in entry.module.modules()),
@@ -139,7 +142,6 @@ def table(result: dict) -> str:
         return '-' if value is None else f'{value:.2f}'
 
     machine = f'{result["cpu"]}, {result["threads"]} thread, torch {result["torch"]}'
-    how = f'medians of {result["repeat"]} runs, load {result["load"]:.1f}'
     titles = [
         'model',
         'eager ms',
@@ -153,7 +155,7 @@ def table(result: dict) -> str:
         'capture s',
     ]
     lines = [
-        f'{machine}, {how}, wavefront in {result["bands"]} bands.',
+        f'{machine}, wavefront in {result["bands"]} bands, times are medians.',
         '',
         f'| {" | ".join(titles)} |',
         '|---' + '|--:' * (len(titles) - 1) + '|',
@@ -194,23 +196,25 @@ def main() -> int:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     warnings.simplefilter('ignore')
-    rows = []
-    for name in tqdm(args.names, unit='model'):
-        rows.append(measure(build(name), args.bands, args.repeat, args.compile))
-        tqdm.write(json.dumps(rows[-1]), file=sys.stderr)
-        torch.compiler.reset()
     result = {
         'cpu': cpu_name(),
         'threads': args.threads,
         'torch': torch.__version__,
-        'repeat': args.repeat,
         'bands': args.bands,
-        'load': os.getloadavg()[1],
-        'models': rows,
+        'models': [],
     }
-    if args.output:
-        write(args.output + '.json', json.dumps(result, indent=1) + '\n')
-        write(args.output + '.md', table(result))
+    if args.output and os.path.exists(args.output + '.json'):
+        with open(args.output + '.json') as file:
+            earlier = json.load(file)
+        if {**earlier, 'models': []} == result:
+            result = earlier
+    for name in tqdm(args.names, unit='model'):
+        row = measure(build(name), args.bands, args.repeat, args.compile)
+        result['models'] = [r for r in result['models'] if r['model'] != name] + [row]
+        if args.output:
+            write(args.output + '.json', json.dumps(result, indent=1) + '\n')
+            write(args.output + '.md', table(result))
+        torch.compiler.reset()
     print(table(result))
     return 0
 
