@@ -3,6 +3,7 @@
 import argparse
 import gc
 import json
+import logging
 import sys
 from collections.abc import Callable
 
@@ -14,6 +15,7 @@ from intradp_ros.model import registry
 from intradp_ros.model.detector import parse_size
 from intradp_ros.tiling.survey import survey
 
+log = logging.getLogger(__name__)
 KNOWN = [
     'mobilenet_v2',
     'mobilenet_v3_large',
@@ -99,8 +101,11 @@ def measure(name: str, size: tuple[int, int], bands: int, repeat: int) -> dict:
         return {'model': name, 'status': f'skipped: {weight_bytes / 1e9:.1f} GB of weights'}
     try:
         return survey(registry.build(name, size), bands, repeat=repeat)
-    except IntraDPError as error:
-        return {'model': name, 'status': f'failed: {error}'}
+    except Exception as error:  # One broken model must not hide the others.
+        if not isinstance(error, IntraDPError):
+            log.exception(name)
+        text = str(error).strip().split('\n')[0]
+        return {'model': name, 'status': f'failed: {type(error).__name__}: {text}'}
 
 
 COLUMNS: list[tuple[str, str, Callable[[dict], str]]] = [

@@ -14,6 +14,7 @@ import torch
 
 from intradp_ros.model.operators.call import Call, Ref
 
+FUSES_ACTIVATION = 'convolution', 'affine', 'linear', 'group_norm'
 Shapes = Sequence[tuple[tuple[int, ...], torch.dtype, str]]
 
 
@@ -78,6 +79,8 @@ def _normal_form(call: Call, shapes: Shapes) -> Call:
         return _convolution(call, shapes, transposed=True)
     if call.kind == 'convolution' and call.target is not None:
         return _convolution(call, shapes, transposed=bool(call.get('transposed')))
+    if call.kind == 'linear':
+        return _linear(call)
     if call.kind == 'elementwise':
         return _affine(call, shapes) or call
     return call
@@ -122,6 +125,15 @@ def _convolution(call: Call, shapes: Shapes, transposed: bool) -> Call:
         'activation': None,
     }
     return Call('convolution', None, arguments, call.inputs, call.output, call.name, call.source)
+
+
+def _linear(call: Call) -> Call:
+    weight, bias = call.get('weight'), call.get('bias')
+    if not isinstance(weight, torch.Tensor) or isinstance(bias, Ref) or len(call.inputs) != 1:
+        call.kind = f'{call.kind}, weights that are computed'
+        return call
+    arguments = {'x': Ref(0), 'weight': weight, 'bias': bias, 'activation': None}
+    return Call('linear', None, arguments, call.inputs, call.output, call.name, call.source)
 
 
 def _affine(call: Call, shapes: Shapes) -> Call | None:
@@ -257,11 +269,9 @@ def activation_of(call: Call) -> tuple[str, list[float]] | None:
 
 def _fuse_activation(producer: Call, consumer: Call, shapes: Shapes) -> Call | None:
     """An activation runs in the convolution, batch norm or group norm before it."""
-    if producer.kind not in ('convolution', 'affine', 'group_norm') or producer.get('activation'):
+    if producer.kind not in FUSES_ACTIVATION or producer.get('activation'):
         return None
     activation = activation_of(consumer)
     if activation is None or shapes[producer.output][1] != torch.float32:
-        return None
-    if len(producer.inputs) > 1 and activation[0] not in ('relu',):
         return None
     return _joined(producer, consumer, activation=activation)

@@ -48,8 +48,8 @@ class Entry:
 def names() -> list[str]:
     """All classification, segmentation and detection builders of torchvision."""
     models = torchvision.models
-    found = set(models.list_models(module=models)) | set(zoo.names())
-    return sorted(found | set(models.list_models(module=models.segmentation)))
+    families = models, models.segmentation, models.detection
+    return sorted(name for family in families for name in models.list_models(module=family))
 
 
 def build(name: str, size: tuple[int, int] | None = None, seed: int = 0) -> Entry:
@@ -60,10 +60,16 @@ def build(name: str, size: tuple[int, int] | None = None, seed: int = 0) -> Entr
     :raises ModelError: for an unknown name.
     """
     if name in zoo.names():
+        # What torchvision does not build comes with trained weights of its own.
+        random = name in names()
         detector = zoo.build(
-            name, seed=seed, input_size=size if name not in _FIXED_DETECTORS else None
+            name,
+            'random' if random else 'DEFAULT',
+            seed,
+            input_size=None if name in _FIXED_DETECTORS else size,
         )
-        calibrate(detector.dense, (detector.input_height, detector.input_width), seed)
+        if random:
+            calibrate(detector.dense, (detector.input_height, detector.input_width), seed)
         return Entry(name, detector.dense, detector.input_height, detector.input_width, detector)
     if name not in names():
         raise _unknown(name)
@@ -85,6 +91,8 @@ def weight_bytes(name: str) -> int:
     :raises ModelError: for an unknown name.
     """
     if name not in names():
+        if name in zoo.names():
+            return sum(t.nbytes for t in zoo.build(name).dense.state_dict().values())
         raise _unknown(name)
     with torch.device('meta'):
         model = torchvision.models.get_model(name, **_options(name))

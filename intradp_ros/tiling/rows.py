@@ -60,3 +60,10 @@ def count(rows: Rows) -> int:
 def covers(rows: Rows, a: int, b: int) -> bool:
     """Whether a set holds all of [a, b)."""
     return a >= b or any(p <= a and b <= q for p, q in rows)
+
+
+def as_rows(rows: Interval | Rows) -> Rows:
+    """Read one interval, or several, as a set of rows."""
+    if len(rows) == 2 and isinstance(rows[0], int):
+        return union([rows])
+    return union(rows)

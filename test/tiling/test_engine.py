@@ -107,7 +107,9 @@ def test_two_sides_meet_at_a_merge_tensor(captured):
 
 
 def test_a_change_of_mind_is_made_good(captured):
-    """The device promised rows and keeps some back: the edge computes them from raw rows."""
+    """
+    The device promised rows and does not send them all: the edge computes them from raw rows.
+    """
     engine, image, _ = captured
     expected, graph = engine.run(image), engine.graph
     merge = [t for t in graph.merge_candidates() if t.rows > 8][-1]

@@ -78,6 +78,12 @@ _ELEMENTWISE = {
     'softshrink',
     'threshold',
     'softsign',
+    'leaky_relu',
+    'rsub',
+    'floor_divide',
+    'divide',
+    'multiply',
+    'subtract',
 }
 _RESHAPES = {
     'view',

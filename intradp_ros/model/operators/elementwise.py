@@ -9,6 +9,7 @@ import torch
 from torch import Tensor as T
 
 from intradp_ros.model.graph import Kernel, Layout, Need, Tensor
+from intradp_ros.model.operators import kernels
 from intradp_ros.model.operators.call import (
     Call,
     NotLocal,
@@ -94,21 +95,19 @@ def affine(call: Call, inputs: Sequence[Tensor], shape: tuple[int, ...]) -> Rule
 
     `arguments`: scale and shift, broadcastable to the input; activation as for convolution.
     """
-    from intradp_ros.model.operators.convolution import ACTIVATIONS
 
     (x,) = inputs
-    activation, scalars = call.get('activation') or (None, [])
+    activation = call.get('activation')
 
     def make(device: torch.device) -> Kernel:
         scale, shift = call.get('scale').to(device), call.get('shift').to(device)
-        act = ACTIVATIONS[activation] if activation else None
 
         def kernel(bands: list[T], a: int, b: int) -> T:
             x = bands[0]
             if x.dtype != scale.dtype:
                 x = x.to(scale.dtype)
             out = torch.addcmul(shift, x, scale)
-            return act(out, *scalars) if act else out
+            return kernels.activate(out, activation)
 
         return kernel
 

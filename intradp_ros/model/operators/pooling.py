@@ -28,12 +28,14 @@ def max_pool(call: Call, inputs: Sequence[Tensor], shape: tuple[int, ...]) -> Ru
 
     def make(device: torch.device) -> Kernel:
         def kernel(bands: list[T], a: int, b: int) -> T:
-            top = padding[0] if a == 0 and b == shape[2] else 0
-            return F.max_pool2d(bands[0], size, stride, (top, padding[1]), dilation, ceil)
+            native = window.native(a, b)
+            around = padding if native else (0, padding[1])
+            out = F.max_pool2d(bands[0], size, stride, around, dilation, ceil)
+            return window.cut(out, a, b) if native else out
 
         return kernel
 
-    return Rule(Layout(2, shape[2]), [window.need], make, window.borders(), float('-inf'))
+    return Rule(Layout(2, shape[2]), [window.need], make, window.borders, float('-inf'))
 
 
 def average_pool(call: Call, inputs: Sequence[Tensor], shape: tuple[int, ...]) -> Rule:
@@ -66,12 +68,15 @@ def average_pool(call: Call, inputs: Sequence[Tensor], shape: tuple[int, ...]) -
         def kernel(bands: list[T], a: int, b: int) -> T:
             if a == 0 and b == shape[2]:
                 return whole(bands, a, b)
-            total = F.avg_pool2d(bands[0], size, stride, (0, padding[1]), ceil, divisor_override=1)
+            native = window.native(a, b)
+            around = padding if native else (0, padding[1])
+            total = F.avg_pool2d(bands[0], size, stride, around, ceil, divisor_override=1)
+            total = window.cut(total, a, b) if native else total
             return total.mul_(inverse[:, :, a:b])
 
         return kernel
 
-    return Rule(Layout(2, shape[2]), [window.need], make, window.borders())
+    return Rule(Layout(2, shape[2]), [window.need], make, window.borders)
 
 
 def adaptive_pool(call: Call, inputs: Sequence[Tensor], shape: tuple[int, ...]) -> Rule:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor as T
 
 from intradp_ros.model.graph import WHOLE, Kernel, Layout, Need, Tensor
+from intradp_ros.model.operators import kernels
 from intradp_ros.model.operators.call import Call, NotLocal, Rule, has_rows, plain
 
 
@@ -48,13 +49,21 @@ def layer_norm(call: Call, inputs: Sequence[Tensor], shape: tuple[int, ...]) -> 
 
 
 def linear(call: Call, inputs: Sequence[Tensor], shape: tuple[int, ...]) -> Rule:
-    """A linear layer over the last dimension, which is not that of the rows."""
-    x = inputs[0]
-    if len(inputs) > 1 or not isinstance(call.get('weight'), T):
-        raise NotLocal('weights are computed')
-    if x.layout.dim == len(x.shape) - 1:
-        raise NotLocal('rows are summed over')
-    return Rule(x.layout, [Need.same(x.rows)], plain(call))
+    """
+    A linear layer over the last dimension, which is not that of the rows, and its activation.
+
+    `arguments`: weight, bias, activation as for convolution.
+    """
+    (x,) = inputs
+    layout, need = x.layout, Need.same(x.rows)
+    if layout.dim == len(x.shape) - 1:
+        layout, need = WHOLE, Need.all(1, x.rows)
+
+    def make(device: torch.device) -> Kernel:
+        run = kernels.linear(call.get('weight'), call.get('bias'), call.get('activation'), device)
+        return lambda bands, a, b: run(bands[0])
+
+    return Rule(layout, [need], make)
 
 
 def row_means(call: Call, inputs: Sequence[Tensor], shape: tuple[int, ...]) -> Rule:
@@ -133,19 +142,17 @@ def group_scale(call: Call, inputs: Sequence[Tensor], shape: tuple[int, ...]) ->
 
 def group_apply(call: Call, inputs: Sequence[Tensor], shape: tuple[int, ...]) -> Rule:
     """Third step: scale and shift rows, then perhaps an activation; local again."""
-    from intradp_ros.model.operators.convolution import ACTIVATIONS
 
     x, _ = inputs
     _image(x)
-    activation, scalars = call.get('activation') or (None, [])
+    activation = call.get('activation')
 
     def make(device: torch.device) -> Kernel:
-        act = ACTIVATIONS[activation] if activation else None
 
         def kernel(bands: list[T], a: int, b: int) -> T:
             scale, shift = bands[1].view(2, 1, -1, 1, 1)
             out = torch.addcmul(shift, bands[0], scale)
-            return act(out, *scalars) if act else out
+            return kernels.activate(out, activation)
 
         return kernel
 
@@ -154,16 +161,14 @@ def group_apply(call: Call, inputs: Sequence[Tensor], shape: tuple[int, ...]) ->
 
 def group_norm_whole(call: Call, inputs: Sequence[Tensor], shape: tuple[int, ...]) -> Rule:
     """Group norm in one step, of a tensor that is only there as a whole."""
-    from intradp_ros.model.operators.convolution import ACTIVATIONS
 
     arguments = {n: v for n, v in call.arguments.items() if n != 'activation'}
-    activation, scalars = call.get('activation') or (None, [])
+    activation = call.get('activation')
     norm = Call(call.kind, call.target, arguments, call.inputs, call.output, call.name)
 
     def make(device: torch.device) -> Kernel:
         run = plain(norm)(device)
-        act = ACTIVATIONS[activation] if activation else None
-        return lambda bands, a, b: act(run(bands, a, b), *scalars) if act else run(bands, a, b)
+        return lambda bands, a, b: kernels.activate(run(bands, a, b), activation)
 
     x = inputs[0]
     if x.layout.rows != 1:

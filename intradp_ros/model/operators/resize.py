@@ -70,7 +70,7 @@ def upsample(call: Call, inputs: Sequence[Tensor], shape: tuple[int, ...]) -> Ru
 
         def kernel(bands: list[T], a: int, b: int) -> T:
             band = bands[0]
-            if a == 0 and b == rows:
+            if a == 0 and b == rows and band.shape[2] == height:
                 return whole(bands, a, b)
             start = need.of(a, b)[0] if has_rows(x) else 0
             wide = _call(call, band, (band.shape[2], shape[3]), (None, scales[1]))
