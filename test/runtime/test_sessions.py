@@ -2,22 +2,18 @@
 
 import dataclasses
 import random
-import sys
 import threading
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
+from links import Pair
 
 from intradp_ros.errors import ImageError, ParameterError
 from intradp_ros.model import zoo
 from intradp_ros.runtime.wire import CameraFrame, Stamp
 from intradp_ros.tiling import split
 from intradp_ros.tiling.rows import covers, union
-
-sys.path.insert(0, str(Path(__file__).parent))
-from links import Pair  # noqa: E402
 
 LONG = 20000.0  # a deadline that no slow machine misses
 
