@@ -96,6 +96,8 @@ class EdgeNode(ManagedNode):
             name = topic.removesuffix(TILES) or '/'
             publishers = self.get_publishers_info_by_topic(topic)
             if not publishers or (wanted and name not in wanted):
+                if name in self.robots:
+                    self._leave(name)
                 continue
             reliable = all(p.qos_profile.reliability is ReliabilityPolicy.RELIABLE
                            for p in publishers)
@@ -125,6 +127,9 @@ class EdgeNode(ManagedNode):
         self.destroy_subscription(robot.tiles)
         self.destroy_publisher(robot.acks)
         self.destroy_publisher(robot.detections)
+        if self.session is not None:
+            self.session.forget(name)
+        self.get_logger().info(f'robot {name} has left')
 
     # -- messages ------------------------------------------------------------------------------
 

@@ -153,6 +153,11 @@ class EdgeSession:
                                    f'dropped: {error}')
             robot.counts[outcome] += 1
 
+    def forget(self, name: str) -> None:
+        """Give back what a robot that has left occupies."""
+        with self._turn:
+            self.robots.pop(name, None)
+
     def close(self) -> None:
         """End the workers; frames in work are given up."""
         with self._turn:

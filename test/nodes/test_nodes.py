@@ -116,6 +116,19 @@ def test_offload_over_dds(graph, detector, photograph):
     assert links[-1].edge_alive and links[-1].frame_bytes == detector.input_bytes
 
 
+def test_a_robot_that_leaves_is_forgotten(graph, photograph):
+    camera = Camera(graph)
+    device = started(graph, DeviceNode, deadline_ms=20000.0)
+    edge = started(graph, EdgeNode, '/edge')
+    graph.wait(lambda: device._tiles.get_subscription_count())
+    camera.shoot(picture(photograph))
+    assert list(edge.session.robots) == list(edge.robots) == ['/robot']
+    graph.call(device.trigger_deactivate)
+    graph.call(device.trigger_cleanup)
+    graph.wait(lambda: not edge.robots)
+    assert not edge.session.robots
+
+
 def test_another_model_on_the_edge_is_named(graph, photograph):
     camera = Camera(graph)
     device = started(graph, DeviceNode, deadline_ms=20000.0)
