@@ -40,7 +40,6 @@ _FILLS = {
     'empty_like',
 }
 _SILENT = {'_assert_tensor_metadata', '_assert_scalar', '_assert_async', 'sym_constrain_range'}
-_REFUSED = {'nonzero', 'unique', '_unique2', 'masked_select', 'nms', 'item', '_local_scalar_dense'}
 
 
 def fingerprint(program: torch.export.ExportedProgram) -> str:
@@ -80,10 +79,11 @@ def read_calls(program: torch.export.ExportedProgram):
     :returns: calls, (shape, dtype, name) of every tensor id, the image's id, ids of the outputs.
     """
     constants = {name: tensor.cpu() for name, tensor in _constants(program).items()}
-    values: dict[torch.fx.Node, Any] = {}
+    values: dict[Any, Any] = {}
     shapes: list[tuple[tuple[int, ...], torch.dtype, str]] = []
     calls: list[Call] = []
-    image, outputs = None, ()
+    image: int | None = None
+    outputs: tuple[int, ...] = ()
     for node in program.graph.nodes:
         if node.op == 'placeholder':
             if node.name in constants:
@@ -117,7 +117,7 @@ def _output_ids(args: Any, values: dict) -> tuple[int, ...]:
     return tuple(ids)
 
 
-def _read(node: torch.fx.Node, values: dict, shapes: list, calls: list[Call]) -> Any:
+def _read(node: Any, values: dict, shapes: list, calls: list[Call]) -> Any:
     """
     Read one node: a constant, a `Ref` to a tensor that a new call makes, or parts of a split.
     """
@@ -132,7 +132,7 @@ def _read(node: torch.fx.Node, values: dict, shapes: list, calls: list[Call]) ->
     if node.target is python_operator.getitem:
         source = values[node.args[0]]
         return source[node.args[1]] if isinstance(source, list | tuple) else source
-    target = node.target
+    target: Any = node.target
     if not isinstance(target, torch._ops.OpOverload):
         raise ModelError(_where(node, f'operator {target} is not one of torch'))
     name = target._schema.name.split('::')[1]
@@ -146,14 +146,9 @@ def _read(node: torch.fx.Node, values: dict, shapes: list, calls: list[Call]) ->
         activations = _refs([args, list(kwargs.values())])
     if not activations:
         return target(*args, **kwargs)
-    if name in _REFUSED:
-        raise ModelError(
-            _where(
-                node,
-                f'the shape of what {name} gives depends on the data; it '
-                f'belongs to the postprocess',
-            )
-        )
+    if not _is_static(node.meta['val']):
+        reason = f'the shape of what {name} gives depends on the data; it belongs to postprocess'
+        raise ModelError(_where(node, reason))
     named = {**dict(zip((a.name for a in target._schema.arguments), args)), **kwargs}
     if name in _NO_EFFECT or name in ('to', '_to_copy') and _keeps(node):
         return activations[0]
@@ -180,17 +175,27 @@ def _read(node: torch.fx.Node, values: dict, shapes: list, calls: list[Call]) ->
     return Ref(output)
 
 
-def _stand_in(node: torch.fx.Node) -> torch.Tensor:
+def _is_static(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return all(_is_static(v) for v in value)
+    return (
+        value is None
+        or isinstance(value, torch.Tensor)
+        and all(isinstance(extent, int) for extent in value.shape)
+    )
+
+
+def _stand_in(node: Any) -> torch.Tensor:
     value = node.meta['val']
     return torch.empty(value.shape, dtype=value.dtype)
 
 
-def _keeps(node: torch.fx.Node) -> bool:
+def _keeps(node: Any) -> bool:
     before, after = node.args[0].meta['val'], node.meta['val']
     return before.dtype == after.dtype
 
 
-def _single(node: torch.fx.Node, value: Sequence[Any]) -> torch.Tensor:
+def _single(node: Any, value: Sequence[Any]) -> torch.Tensor:
     used = {user.args[1] for user in node.users if user.target is python_operator.getitem}
     if used - {0}:
         raise ModelError(_where(node, 'more than the first of its results is used'))
@@ -280,7 +285,7 @@ def _renumber(value: Any, place: dict[int, int]) -> Any:
     return value
 
 
-def _name(node: torch.fx.Node) -> str:
+def _name(node: Any) -> str:
     """
     Dotted name of the innermost module, or of the module and the operator for functional calls.
     """
@@ -292,7 +297,7 @@ def _name(node: torch.fx.Node) -> str:
     return name.replace("L['self'].", '')
 
 
-def _source(node: torch.fx.Node) -> str:
+def _source(node: Any) -> str:
     lines = [
         line.strip()
         for line in (node.meta.get('stack_trace') or '').split('\n')
@@ -304,6 +309,6 @@ def _source(node: torch.fx.Node) -> str:
     return f'{parts[1]}:{parts[2].split("line ")[1].split(",")[0]}'
 
 
-def _where(node: torch.fx.Node, reason: str) -> str:
+def _where(node: Any, reason: str) -> str:
     source = _source(node)
     return f'{_name(node)} ({node.target}{", " + source if source else ""}): {reason}'

@@ -34,7 +34,7 @@ class Layout:
     row.
     """
 
-    dim: int | None
+    dim: Any  # int or None; whoever asks for a dimension has checked that there is one
     rows: int = 1
     unit: int = 1
     lines: int = 1

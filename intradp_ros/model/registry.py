@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from intradp_ros.errors import ModelError
 from intradp_ros.model import zoo
+from intradp_ros.model.detector import Detector
 from intradp_ros.model.families import Normalize
 
 IMAGENET = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
@@ -42,7 +43,7 @@ class Entry:
     module: nn.Module
     height: int
     width: int
-    detector: object | None = None
+    detector: Detector | None = None
 
 
 def names() -> list[str]:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor as T
 
 from intradp_ros.model.capture import capture
+from intradp_ros.model.detector import Geometry
 from intradp_ros.model.graph import Graph, Tensor, rows_needed
 from intradp_ros.model.registry import Entry, random_image
 from intradp_ros.tiling.engine import Engine, Frame
@@ -178,14 +179,13 @@ def survey(entry: Entry, bands: int = 8, seed: int = 0, repeat: int = 3) -> dict
     errors.append(relative_error(wave.outputs(), expected))
     if max(errors) > TOLERANCE:
         problems.append(f'error {max(errors):.1e}')
-    if entry.detector is not None:
-        problems += _detections_differ(entry, frame.outputs(), expected)
+    problems += _detections_differ(entry, frame.outputs(), expected)
     whole_seconds = seconds(lambda: feed_all(engine, image, [(0, entry.height)]), repeat)
     wave_seconds = seconds(
         lambda: feed_all(engine, image, even_bands(entry.height, bands)), repeat
     )
     middle = stride_8(graph)
-    upper, all_rows = half_seconds(engine, image, middle, repeat) if middle else (None, None)
+    upper, all_rows = half_seconds(engine, image, middle, repeat) if middle else (0.0, 0.0)
     macs = sum(o.macs for o in graph.operators)
     local = sum(o.is_local for o in graph.operators)
     return {
@@ -211,8 +211,8 @@ def survey(entry: Entry, bands: int = 8, seed: int = 0, repeat: int = 3) -> dict
 
 
 def _detections_differ(entry: Entry, found: tuple[T, ...], expected: tuple[T, ...]) -> list[str]:
-    from intradp_ros.model.detector import Geometry
-
+    if entry.detector is None:
+        return []
     size = entry.height, entry.width
     geometry = Geometry.fit(size, size, entry.detector.stretch)
     # Decoding may write into its inputs.

@@ -98,7 +98,7 @@ class Planner:
         return self._sweep(fed, fed.eager, self.least_rows, tuple(stored))
 
     def _compute(self, state: State, tensor: int, a: int, b: int) -> tuple:
-        asked = {tensor: ((a, b),)}
+        asked: RowsOf = {tensor: ((a, b),)}
         # Who asks now does not wait for rows that may come one day.
         alone = State(
             state.held, state.eager, state.kept, {}, _merge(state.pinned, asked), state.slots

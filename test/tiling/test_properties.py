@@ -1,5 +1,6 @@
 """Random networks in random bands: equal to the module, no row twice, nothing left behind."""
 
+import logging
 from collections import defaultdict
 
 import torch
@@ -11,6 +12,8 @@ from intradp_ros.model.capture import capture
 from intradp_ros.model.graph import rows_needed
 from intradp_ros.tiling.engine import Engine
 
+# Pytest would keep every line of torch's trace log: thousands a network.
+logging.getLogger('torch.__trace').propagate = False
 # Each example exports a network, which takes a good part of a second: few, and none to shrink.
 RELAXED = settings(
     max_examples=25,

@@ -76,12 +76,15 @@ def upsample(call: Call, inputs: Sequence[Tensor], shape: tuple[int, ...]) -> Ru
             wide = _call(call, band, (band.shape[2], shape[3]), (None, scales[1]))
             if exact:
                 return wide.index_select(2, place[0, a:b] - start)
-            total = None
-            for tap in range(taps):
-                part = wide.index_select(2, place[tap, a:b] - start)
-                part *= weight[tap, a:b].view(1, 1, -1, 1)
-                total = part if total is None else total.add_(part)
-            return total
+            parts = [
+                wide.index_select(2, place[tap, a:b] - start).mul_(
+                    weight[tap, a:b].view(1, 1, -1, 1)
+                )
+                for tap in range(taps)
+            ]
+            for part in parts[1:]:
+                parts[0].add_(part)
+            return parts[0]
 
         return kernel
 
@@ -156,12 +159,12 @@ def _split_dims(call: Call, x: Tensor) -> tuple[dict | None, dict | None]:
 
 def _only_rows(call: Call, x: Tensor) -> Call | None:
     arguments = _split_dims(call, x)[0]
-    return arguments and Call(call.kind, call.target, arguments, [0], 0, call.name)
+    return Call(call.kind, call.target, arguments, [0], 0, call.name) if arguments else None
 
 
 def _without_rows(call: Call, x: Tensor) -> Call | None:
     arguments = _split_dims(call, x)[1]
-    return arguments and Call(call.kind, call.target, arguments, [0], 0, call.name)
+    return Call(call.kind, call.target, arguments, [0], 0, call.name) if arguments else None
 
 
 def pad(call: Call, inputs: Sequence[Tensor], shape: tuple[int, ...]) -> Rule:
