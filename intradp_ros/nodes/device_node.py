@@ -3,7 +3,9 @@
 import time
 
 from diagnostic_msgs.msg import DiagnosticStatus
+from rcl_interfaces.msg import SetParametersResult
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter as Value
 from rclpy.qos import ReliabilityPolicy, qos_profile_sensor_data
 from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
@@ -60,6 +62,7 @@ class DeviceNode(ManagedNode):
         super().__init__('device_node', TABLE, **options)
         self.session: DeviceSession | None = None
         self._plan = 0
+        self.add_on_set_parameters_callback(self._judge_split)
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Create publishers: cheap, no model yet."""
@@ -116,14 +119,21 @@ class DeviceNode(ManagedNode):
     def apply_parameters(self) -> None:
         """Hand live parameters to the session; it takes them over at the next frame."""
         if self.session is not None:
-            try:
-                self.session.settings = self._settings(self.session.detector.graph)
-            except ParameterError as error:
-                self.get_logger().error(f'mode and merge tensor stay as they were: {error}')
+            self.session.settings = self._settings(self.session.detector.graph)
 
-    def _settings(self, graph: Graph) -> DeviceSettings:
+    def _judge_split(self, changes: list[Value]) -> SetParametersResult:
+        """Refuse a split that the model at work does not have."""
+        if self.session is not None:
+            try:
+                self._settings(self.session.detector.graph, {c.name: c.value for c in changes})
+            except ParameterError as error:
+                return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
+
+    def _settings(self, graph: Graph, changes: dict[str, object] | None = None) -> DeviceSettings:
         """Read the live parameters; raises ParameterError for a merge tensor that is not there."""
         read = parameters.values(self, LIVE)
+        read |= {name: value for name, value in (changes or {}).items() if name in read}
         merge, share = read.pop('merge'), read.pop('device_share')
         chosen = split.at(graph, merge, share) if read['mode'] == 'split' else split.offload(graph)
         return DeviceSettings(plan=self._plan, split=chosen, **read)

@@ -21,6 +21,7 @@ from intradp_ros.nodes.camera_node import CameraNode
 from intradp_ros.nodes.device_node import DeviceNode
 from intradp_ros.nodes.edge_node import EdgeNode
 from intradp_ros.nodes.parameter_server import ParameterServer
+from intradp_ros.tiling import split
 
 MODEL = {'score_threshold': 0.001, 'max_detections': 50, 'threads': 1,
          'model': 'ssdlite320_mobilenet_v3_large', 'weights': 'random'}
@@ -150,6 +151,24 @@ def test_live_parameters_and_those_that_are_not(graph, photograph):
     assert 'deactivate' in results[-1].reason and 'offload' in results[2].reason
     _, report = camera.shoot(picture(photograph))
     assert report.deadline_ms == 1234.0 and report.reason == 'no edge'
+
+
+def test_a_split_over_dds_and_one_that_the_model_does_not_have(graph, detector, photograph):
+    camera = Camera(graph)
+    device = started(graph, DeviceNode, deadline_ms=20000.0, mode='split', device_share=0.25)
+    started(graph, EdgeNode, '/edge')
+    graph.wait(lambda: device._tiles.get_subscription_count())
+    found, report = camera.shoot(picture(photograph))
+    assert (report.source, report.fallback) == ('edge', False)
+    assert report.device_rows > 0 and report.edge_rows == 3 * report.device_rows
+    assert not conversions.detections_from_message(found).differs(detector.detect(photograph))
+    result, = graph.call(device.set_parameters, [Value('merge', value='no.such.tensor')])
+    assert not result.successful and 'backbone.features' in result.reason
+    names = [t.name for t in split.candidates(detector.graph)]
+    result, = graph.call(device.set_parameters, [Value('merge', value=names[5])])
+    assert result.successful, result.reason
+    _, report = camera.shoot(picture(photograph))
+    assert report.device_rows + report.edge_rows == detector.graph.tensor(names[5]).rows
 
 
 def test_lifecycle_frees_and_comes_back(graph, photograph):
