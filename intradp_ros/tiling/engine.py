@@ -23,7 +23,7 @@ from intradp_ros.tiling.wavefront import Planner
 # Below about so many multiply-adds (or elements, for operators without) a call costs more than
 # its work.
 LEAST_MACS = {'cpu': 16_000_000, 'cuda': 200_000_000}
-LEAST_ELEMENTS = {'cpu': 200_000, 'cuda': 2_000_000}
+LEAST_ELEMENTS = {'cpu': 100_000, 'cuda': 2_000_000}
 PLANS_KEPT = 20_000
 
 
