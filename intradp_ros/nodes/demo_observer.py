@@ -119,7 +119,8 @@ def observe(node: DemoObserver, check=lambda: None) -> tuple[dict, list[str]]:
             if len(node.records) > progress.n:
                 heard = time.monotonic()
                 progress.update(len(node.records) - progress.n)
-            elif time.monotonic() > heard + (2 if len(node.records) == frames else patience):
+            # A reliable message that was lost once comes again within seconds.
+            elif time.monotonic() > heard + (10 if len(node.records) == frames else patience):
                 break
     # Whatever comes twice comes soon after.
     until = time.monotonic() + 0.5
