@@ -6,6 +6,7 @@ Measure a model on the tile engine: exactness, cost of bands, memory, and where 
 
 import random
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor as T
 
 from intradp_ros.model.capture import capture
-from intradp_ros.model.detector import Geometry
+from intradp_ros.model.detector import Detections, Geometry
 from intradp_ros.model.graph import Graph, Tensor, rows_needed
 from intradp_ros.model.registry import Entry, random_image
 from intradp_ros.tiling.engine import Engine, Frame
@@ -179,7 +180,7 @@ def survey(entry: Entry, bands: int = 8, seed: int = 0, repeat: int = 3) -> dict
     errors.append(relative_error(wave.outputs(), expected))
     if max(errors) > TOLERANCE:
         problems.append(f'error {max(errors):.1e}')
-    problems += _detections_differ(entry, frame.outputs(), expected)
+    problems += _detections_differ(entry, image, frame.outputs(), expected)
     whole_seconds = seconds(lambda: feed_all(engine, image, [(0, entry.height)]), repeat)
     wave_seconds = seconds(
         lambda: feed_all(engine, image, even_bands(entry.height, bands)), repeat
@@ -210,14 +211,35 @@ def survey(entry: Entry, bands: int = 8, seed: int = 0, repeat: int = 3) -> dict
     }
 
 
-def _detections_differ(entry: Entry, found: tuple[T, ...], expected: tuple[T, ...]) -> list[str]:
-    if entry.detector is None:
+def _detections_differ(
+    entry: Entry, image: T, found: tuple[T, ...], expected: tuple[T, ...]
+) -> list[str]:
+    """
+    Compare detections after postprocess, where the model is a detector.
+
+    Two-stage heads with random weights magnify rounding beyond any fixed tolerance, so the
+    yardstick is torch itself: where its two memory layouts differ by more than the tolerance, the
+    comparison says nothing.
+    """
+    detector = entry.detector
+    if detector is None:
         return []
     size = entry.height, entry.width
-    geometry = Geometry.fit(size, size, entry.detector.stretch)
-    # Decoding may write into its inputs.
-    banded = entry.detector.postprocess(tuple(t.clone() for t in found), geometry)
-    whole = entry.detector.postprocess(tuple(t.clone() for t in expected), geometry)
-    # Random heads throw boxes far and wide: a ten-thousandth of the image is as equal as they get.
-    difference = banded.differs(whole, box_tol=1e-4 * max(size))
-    return [f'detections: {difference}'] if difference else []
+    geometry = Geometry.fit(size, size, detector.stretch)
+
+    def detections(raw: tuple[T, ...]) -> Detections:
+        # Decoding may write into its inputs.
+        return detector.postprocess(tuple(t.clone() for t in raw), geometry)
+
+    whole, box_tol = detections(expected), 1e-4 * max(size)
+    difference = detections(found).differs(whole, box_tol=box_tol)
+    if not difference:
+        return []
+    plain = deepcopy(entry.module)
+    for weight in plain.parameters():
+        weight.data = weight.data.contiguous()
+    with torch.inference_mode():
+        other = plain(image.contiguous())
+    if detections(other).differs(whole, box_tol=box_tol):
+        return []
+    return [f'detections: {difference}']
