@@ -40,10 +40,12 @@ def tiles(reliable: bool) -> QoSProfile:
 
 # Acknowledgements: the next one says all that a lost one said.
 ACKS = _profile(False, 16)
-# Detections are few and small, and whoever consumes them wants every one.
-DETECTIONS = _profile(True, 10)
-# Reports: one a frame, for logs and tests that count.
-REPORTS = _profile(True, 50)
+# Detections: whoever consumes them wants every one. What is lost when a peer dies may be sent again
+# only at the next heartbeat (3 s in Fast DDS), so the publisher keeps what a fast camera makes till
+# then.
+DETECTIONS = _profile(True, 100)
+# Reports: one a frame, for logs and tests that count, and for the same reason.
+REPORTS = _profile(True, 100)
 # The plan and the labels: whoever comes late gets the last one.
 LATCHED = _profile(True, 1, latched=True)
 # The link's state: only the newest counts.
