@@ -40,9 +40,9 @@ def tiles(reliable: bool) -> QoSProfile:
 
 # Acknowledgements: the next one says all that a lost one said.
 ACKS = _profile(False, 16)
-# Detections: whoever consumes them wants every one. What is lost when a peer dies may be sent again
-# only at the next heartbeat (3 s in Fast DDS), so the publisher keeps what a fast camera makes till
-# then.
+# Detections: whoever consumes them wants every one. What is lost when a peer dies may be sent
+# again only at the next heartbeat (3 s in Fast DDS), so the publisher keeps what a fast camera
+# makes till then.
 DETECTIONS = _profile(True, 100)
 # Reports: one a frame, for logs and tests that count, and for the same reason.
 REPORTS = _profile(True, 100)
