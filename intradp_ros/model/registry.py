@@ -10,7 +10,6 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from intradp_ros.errors import ModelError
 from intradp_ros.model import zoo
 from intradp_ros.model.detector import Detector
 from intradp_ros.model.families import Normalize
@@ -73,7 +72,7 @@ def build(name: str, size: tuple[int, int] | None = None, seed: int = 0) -> Entr
             calibrate(detector.dense, (detector.input_height, detector.input_width), seed)
         return Entry(name, detector.dense, detector.input_height, detector.input_width, detector)
     if name not in names():
-        raise _unknown(name)
+        raise zoo.unknown(name, names())
     fixed = FIXED_SIZE.get(name.split('_')[0])
     height, width = (fixed, fixed) if fixed else size or SIZE
     with torch.random.fork_rng(devices=[]):
@@ -94,7 +93,7 @@ def weight_bytes(name: str) -> int:
     if name not in names():
         if name in zoo.names():
             return sum(t.nbytes for t in zoo.build(name).dense.state_dict().values())
-        raise _unknown(name)
+        raise zoo.unknown(name, names())
     return 4 * torchvision.models.get_model_weights(name).DEFAULT.meta['num_params']
 
 
@@ -106,11 +105,6 @@ def _options(name: str) -> dict:
     if name in ('googlenet', 'inception_v3'):
         options['init_weights'] = False
     return options
-
-
-def _unknown(name: str) -> ModelError:
-    close = [n for n in names() if name.split('_')[0] in n] or names()
-    return ModelError(f'unknown model {name!r}; there are: {", ".join(close)}')
 
 
 _FIXED_DETECTORS = ('ssd300_vgg16', 'ssdlite320_mobilenet_v3_large')

@@ -25,6 +25,12 @@ def names() -> list[str]:
     return [demo.NAME, *sorted(builders)]
 
 
+def unknown(name: str, known: list[str]) -> ModelError:
+    """Make the error for a name that is not known, with those of its family, or else all."""
+    close = [n for n in known if name.split('_')[0] in n] or known
+    return ModelError(f'unknown model {name!r}; there are: {", ".join(close)}')
+
+
 def build(name: str, weights: str = 'random', seed: int = 0,
           input_size: tuple[int, int] | None = None, score_threshold: float | None = None,
           max_detections: int | None = None, device: str = 'cpu') -> Detector:
@@ -42,8 +48,7 @@ def build(name: str, weights: str = 'random', seed: int = 0,
         size.
     """
     if name not in names():
-        close = [n for n in names() if name.split('_')[0] in n] or names()
-        raise ModelError(f'unknown model {name!r}; there are: {", ".join(close)}')
+        raise unknown(name, names())
     if name == demo.NAME:
         return _build_demo(weights, seed, input_size or (480, 640), score_threshold,
                            max_detections, device)

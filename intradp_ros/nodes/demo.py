@@ -96,6 +96,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         print(demo_summary.table(figures, faults))
     say(f'pictures: {args.out / "detections.png"}  figures: {args.out / "summary.json"}')
+    say('next: scripts/demo --mode split, scripts/test, or your own camera (README.md)')
     return int(bool(faults))
 
 

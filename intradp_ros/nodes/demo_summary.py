@@ -58,7 +58,6 @@ def summarize(records: dict[Stamp, Record], detector: Detector, ros_distro: str,
                           f'{record.report.source}): {difference}')
     latencies = [r.latency_ms for r in records.values() if r.detections]
     p50, p95, p99 = np.percentile(latencies, [50, 95, 99]).round(2) if latencies else [0.0] * 3
-    mean = lambda values: round(float(np.mean(list(values))), 1) if records else 0.0  # noqa: E731
     modes = Counter('fallback' if r.report.fallback else r.report.mode for r in records.values())
     # Class numbers of drawn scenes mean something to a detector of the same classes only.
     truths = [r for r in records.values() if r.truth is not None and r.detections
@@ -70,11 +69,11 @@ def summarize(records: dict[Stamp, Record], detector: Detector, ros_distro: str,
         'missing': missing,
         'modes': dict(modes),
         'latency_ms': {'p50': float(p50), 'p95': float(p95), 'p99': float(p99)},
-        'bytes_per_frame': mean(r.report.bytes for r in records.values()),
-        'tiles_per_frame': mean(r.report.tiles for r in records.values()),
+        'bytes_per_frame': _mean(records, 'bytes'),
+        'tiles_per_frame': _mean(records, 'tiles'),
         'equal_to_whole_model': bool(records) and not differing,
         'model': detector.identity,
-        'objects_per_frame': mean(r.report.detections for r in records.values()),
+        'objects_per_frame': _mean(records, 'detections'),
         'visible_objects': sum(len(r.truth) for r in truths),
         'visible_objects_found': sum(
             int((match(Truth(r.truth.boxes, r.truth.labels), r.detections[0]) >= 0).sum())
@@ -85,6 +84,11 @@ def summarize(records: dict[Stamp, Record], detector: Detector, ros_distro: str,
         'rmw': rmw,
     }
     return figures, faults
+
+
+def _mean(records: dict[Stamp, Record], name: str) -> float:
+    """Average one field of the reports."""
+    return round(float(np.mean([getattr(r.report, name) for r in records.values()] or [0])), 1)
 
 
 def table(figures: dict, faults: list[str]) -> str:

@@ -31,24 +31,6 @@ class Shot:
     labels: np.ndarray | None = None
 
 
-def window(image: np.ndarray, frame: int, height: int, width: int) -> np.ndarray:
-    """
-    Cut a window of the wanted aspect ratio out of a photograph: it pans and zooms with the
-    frame number.
-    """
-    rows, columns = image.shape[:2]
-    phase = 2 * math.pi * frame / STAY
-    zoom = 0.8 + 0.2 * math.cos(phase)
-    cut = min(rows * zoom, columns * zoom * height / width)
-    cut_width = cut * width / height
-    left = (columns - cut_width) * (0.5 + 0.5 * math.sin(phase))
-    top = (rows - cut) * (0.5 - 0.5 * math.cos(phase + 1))
-    matrix = np.array([[width / cut_width, 0, -left * width / cut_width],
-                       [0, height / cut, -top * height / cut]])
-    return cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_AREA,
-                          borderMode=cv2.BORDER_REFLECT)
-
-
 def _photographs(path: str, height: int, width: int) -> Iterator[Shot]:
     photographs = _scenery('photographs')
     every = photographs.TRAIN + photographs.HELD_OUT
@@ -58,7 +40,10 @@ def _photographs(path: str, height: int, width: int) -> Iterator[Shot]:
                          f'{", ".join(every)}')
     for frame in itertools.count():
         image = photographs.photograph(names[frame // STAY % len(names)])
-        yield Shot(window(image, frame, height, width))
+        phase = 2 * math.pi * frame / STAY
+        centre = 0.5 + 0.15 * math.sin(phase), 0.5 - 0.15 * math.cos(phase + 1)
+        yield Shot(photographs.view(image, centre, 1.4 - 0.3 * math.cos(phase), 0.0,
+                                    (height, width)))
 
 
 def _scenes(path: str, height: int, width: int) -> Iterator[Shot]:
