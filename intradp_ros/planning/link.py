@@ -1,13 +1,66 @@
 """
-The link as the device sees it, from its own sends and the edge's acknowledgements.
+The link: what a plan assumes of it, and what the device sees of it.
 
-No probe traffic, no synchronised clocks: every time is read from the device's clock. All times are
-seconds, all sizes bytes.
+`Link` is a model for plans. The estimate comes from the device's own sends and the edge's
+acknowledgements: no probe traffic, no synchronised clocks, every time is read from the device's
+clock. All times are seconds, all sizes bytes.
 """
 
 import statistics
+from bisect import bisect_right
 from collections import deque
 from dataclasses import dataclass
+
+from intradp_ros.errors import ParameterError
+
+
+@dataclass(frozen=True)
+class Link:
+    """
+    A link of `bandwidth` bytes a second each way, full duplex.
+
+    `down` is the bandwidth back where it differs. A message (at most `message_bytes`) costs
+    `message_seconds` of the sending side, and what is sent arrives `round_trip` / 2 later.
+    `overhead` multiplies all bytes (headers). `steps`, where given, replace `bandwidth` by a
+    trace: (time, bytes a second) pairs in ascending order, each holding until the next, the last
+    for ever.
+    """
+
+    bandwidth: float
+    round_trip: float = 0.0
+    message_seconds: float = 0.0
+    message_bytes: int = 60_000
+    overhead: float = 1.0
+    down: float = 0.0
+    steps: tuple[tuple[float, float], ...] = ()
+
+    def __post_init__(self):
+        if self.bandwidth <= 0 and not self.steps:
+            raise ParameterError(f'bandwidth has to be above 0 bytes/s, got {self.bandwidth}')
+
+    def arrival(self, begin: float, size: float, upward: bool = True) -> float:
+        """
+        Time at which the last of `size` bytes has left a sender that begins at `begin`.
+
+        :returns: infinity when a trace ends in silence.
+        """
+        messages = -(-size // self.message_bytes) if size > 0 else 0
+        begin += messages * self.message_seconds
+        left = size * self.overhead
+        if not self.steps:
+            return begin + left / (self.bandwidth if upward else self.down or self.bandwidth)
+        if left <= 0:
+            return begin
+        at = bisect_right(self.steps, (begin, float('inf'))) - 1
+        while True:
+            rate = self.steps[max(at, 0)][1]
+            until = self.steps[at + 1][0] if at + 1 < len(self.steps) else float('inf')
+            if rate > 0 and begin + left / rate <= until:
+                return begin + left / rate
+            if until == float('inf'):
+                return until
+            left -= rate * (until - begin)
+            begin, at = until, at + 1
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,113 @@
+"""
+What bands cost: seconds of each step of a wavefront, without running it.
+
+Band costs do not depend on the link, so planners compute them once for a setup and then only
+simulate. All functions take the boundaries of bands as rows of one tensor, ascending from 0 to
+its rows, and give one figure for each band.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+
+from intradp_ros.model.graph import Graph, Operator
+from intradp_ros.planning.profile import Profile
+
+
+def boundaries(rows: int, count: int) -> list[int]:
+    """Ends of `count` bands (or as many as there are rows), heights as equal as can be, with 0."""
+    count = max(1, min(count, rows))
+    return [rows * i // count for i in range(count + 1)]
+
+
+def needed_ends(graph: Graph, operators: Sequence[Operator], target: int, b: int) -> list[int]:
+    """Rows [0, end) of every tensor, by id, that rows [0, b) of `target` depend on."""
+    ends = [0] * len(graph.tensors)
+    ends[target] = b
+    for operator in reversed(operators):
+        end = ends[operator.output]
+        if end:
+            for i, need in zip(operator.inputs, operator.needs):
+                # Needs ascend, so the last row's is the furthest; empty ones read borders only.
+                ends[i] = max(ends[i], need.last[end - 1])
+    return ends
+
+
+def needed_begins(graph: Graph, operators: Sequence[Operator], target: int, a: int) -> list[int]:
+    """First row of every tensor, by id, that rows [a, end) of `target` depend on."""
+    begins = [t.rows for t in graph.tensors]
+    begins[target] = a
+    for operator in reversed(operators):
+        begin = begins[operator.output]
+        if begin < graph.tensors[operator.output].rows:
+            for i, need in zip(operator.inputs, operator.needs):
+                begins[i] = min(begins[i], need.first[begin])
+    return begins
+
+
+def computed(profile: Profile, target: int, ends: Sequence[int]) -> list[float]:
+    """
+    Seconds to compute `target` in bands from the top, on demand: each row of each operator once.
+    """
+    graph = profile.graph
+    operators = graph.ancestors([target])
+    before, costs = [0] * len(graph.tensors), []
+    for b in ends[1:]:
+        after = needed_ends(graph, operators, target, b)
+        costs.append(sum(profile.seconds[o.id](after[o.output] - before[o.output])
+                         for o in operators))
+        before = after
+    return costs
+
+
+def computed_from_below(profile: Profile, target: int, begins: Sequence[int]) -> list[float]:
+    """
+    Seconds to compute `target` in bands from the bottom; `begins` descend from its rows.
+    """
+    graph = profile.graph
+    operators = graph.ancestors([target])
+    before, costs = [t.rows for t in graph.tensors], []
+    for a in begins[1:]:
+        after = needed_begins(graph, operators, target, a)
+        costs.append(sum(profile.seconds[o.id](before[o.output] - after[o.output])
+                         for o in operators))
+        before = after
+    return costs
+
+
+def resumed(profile: Profile, source: int, ends: Sequence[int], from_below: bool = False,
+            complete: bool = True) -> list[float]:
+    """
+    Seconds of a wavefront that is fed `source` in bands: whatever becomes computable is computed.
+
+    :param ends: boundaries of the bands, from 0 up; with `from_below` from the tensor's rows
+        down.
+    :param complete: whether the last band is the last: then all that is left is computed with it.
+    """
+    graph = profile.graph
+    head = {o.id for o in graph.ancestors([source])}
+    operators = [o for o in graph.operators if o.id not in head]
+    done = [0] * len(graph.tensors)
+    costs = []
+    for number, end in enumerate(ends[1:]):
+        last = complete and number == len(ends) - 2
+        there = list(done)
+        there[source] = graph.tensors[source].rows - end if from_below else end
+        seconds = 0.0
+        for o in operators:
+            rows = graph.tensors[o.output].rows
+            reached = rows if last else min(
+                (_computable(need, there[i], graph.tensors[i].rows, rows, from_below)
+                 for i, need in zip(o.inputs, o.needs)), default=rows)
+            reached = max(reached, done[o.output])
+            seconds += profile.seconds[o.id](reached - done[o.output])
+            there[o.output] = reached
+        costs.append(seconds)
+        done = there
+    return costs
+
+
+def _computable(need, held: int, input_rows: int, rows: int, from_below: bool) -> int:
+    """How many rows of an output, from one end, need only `held` rows of the input from there."""
+    if from_below:
+        return rows - bisect_left(need.first, input_rows - held)
+    return bisect_right(need.last, held)

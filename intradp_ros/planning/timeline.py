@@ -1,0 +1,146 @@
+"""
+One frame on four resources: a discrete-event simulation that every planner is judged by.
+
+A frame is a set of tasks. A task occupies one resource without interruption: a processor for its
+seconds, a link for its bytes. It becomes ready when all tasks that it comes after are done, and a
+free resource takes the ready task with the least (priority, number). What a link has sent is done
+half a round trip after it left. The frame ends with the first of its `ends`.
+"""
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from intradp_ros.errors import ParameterError
+from intradp_ros.planning.link import Link
+from intradp_ros.planning.profile import Power
+
+Resource = Literal['device', 'uplink', 'edge', 'downlink']
+RESOURCES: tuple[Resource, ...] = ('device', 'uplink', 'edge', 'downlink')
+
+
+@dataclass(frozen=True)
+class Task:
+    """
+    A piece of work: `seconds` of a processor, or `size` bytes on a link.
+
+    `after` are the numbers of tasks (their places in the list). `label` is for pictures.
+    """
+
+    resource: Resource
+    seconds: float = 0.0
+    size: float = 0.0
+    after: tuple[int, ...] = ()
+    priority: int = 0
+    label: str = ''
+
+
+@dataclass(frozen=True)
+class Span:
+    """When a task ran: it held its resource from `begin` to `end`, and was done at `done`."""
+
+    task: int
+    begin: float
+    end: float
+    done: float
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """
+    A simulated frame, cut off at its end.
+
+    `latency` is in seconds from the frame's beginning; infinite when it cannot end (a dead link
+    and nothing that finishes on the device). `spans` holds what began before that, in order of
+    beginning.
+    """
+
+    tasks: tuple[Task, ...]
+    spans: tuple[Span, ...]
+    latency: float
+
+    def busy(self, resource: Resource) -> float:
+        """Seconds that a resource worked before the frame ended."""
+        return sum(min(s.end, self.latency) - s.begin for s in self.spans
+                   if self.tasks[s.task].resource == resource)
+
+    def sent(self, resource: Resource) -> float:
+        """Bytes that a link was given before the frame ended."""
+        return sum(self.tasks[s.task].size for s in self.spans
+                   if self.tasks[s.task].resource == resource)
+
+    def energy(self, power: Power) -> float:
+        """Joules that the device drew during the frame (see `Power`)."""
+        return (power.idle * self.latency
+                + (power.compute - power.idle) * self.busy('device')
+                + (power.send - power.idle) * self.busy('uplink')
+                + (power.receive - power.idle) * self.busy('downlink'))
+
+
+def simulate(tasks: Sequence[Task], ends: Sequence[int], link: Link) -> Timeline:
+    """
+    Run tasks on the four resources.
+
+    :param ends: the frame has ended when any of these tasks is done.
+    :raises ParameterError: when a task comes after one that there is not, or after itself.
+    """
+    followers: list[list[int]] = [[] for _ in tasks]
+    missing = [len(set(task.after)) for task in tasks]
+    for number, task in enumerate(tasks):
+        for earlier in set(task.after):
+            if not 0 <= earlier < len(tasks) or earlier == number:
+                raise ParameterError(f'task {number} ({task.label}) comes after task {earlier} of '
+                                     f'{len(tasks)}')
+            followers[earlier].append(number)
+    ready: dict[str, list[tuple[int, int]]] = {name: [] for name in RESOURCES}
+    free = dict.fromkeys(RESOURCES, True)
+    spans: list[Span] = []
+    # (time, order, kind, task): order keeps what happens at one moment in the order it was found.
+    events: list[tuple[float, int, bool, int]] = []
+    finishing = set(ends)
+    latency = float('inf')
+
+    def offer(number: int) -> None:
+        heapq.heappush(ready[tasks[number].resource], (tasks[number].priority, number))
+
+    def start(now: float) -> None:
+        for resource in RESOURCES:
+            if not free[resource] or not ready[resource]:
+                continue
+            _, number = heapq.heappop(ready[resource])
+            task = tasks[number]
+            if resource in ('device', 'edge'):
+                end = done = now + task.seconds
+            else:
+                end = link.arrival(now, task.size, resource == 'uplink')
+                done = end + link.round_trip / 2
+            free[resource] = False
+            spans.append(Span(number, now, end, done))
+            heapq.heappush(events, (end, len(spans), False, number))
+            heapq.heappush(events, (done, len(spans), True, number))
+
+    for number, count in enumerate(missing):
+        if not count:
+            offer(number)
+    start(0.0)
+    while events:
+        now = events[0][0]
+        if now == float('inf'):
+            break
+        while events and events[0][0] == now:
+            _, _, done, number = heapq.heappop(events)
+            if not done:
+                free[tasks[number].resource] = True
+                continue
+            if number in finishing:
+                latency = now
+            for follower in followers[number]:
+                missing[follower] -= 1
+                if not missing[follower]:
+                    offer(follower)
+        if latency < float('inf'):
+            break
+        start(now)
+    return Timeline(tuple(tasks), tuple(s for s in spans if s.begin < latency or not s.begin),
+                    latency)

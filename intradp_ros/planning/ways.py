@@ -1,0 +1,227 @@
+"""
+The ways to run a frame (design note: "What can be split, and what it costs"), as plans.
+
+Planners choose among these; each function makes the tasks of one way. With one tile a streamed way
+is the sequential one.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from intradp_ros.planning import bands
+from intradp_ros.planning.link import Link
+from intradp_ros.planning.plan import Encoding, Plan, Setup
+from intradp_ros.planning.timeline import Task
+
+# Bands of the merge tensor overtake raw rows, and both overtake a hedge.
+MERGE, RAW, HEDGE = 0, 1, 9
+
+
+def fixed(tasks: Sequence[Task], ends: Sequence[int]):
+    """Make the script of a plan that does the same on every link."""
+    def script(link: Link) -> tuple[Sequence[Task], Sequence[int]]:
+        return tasks, ends
+    return script
+
+
+def local(setup: Setup, planner: str = 'local') -> Plan:
+    """The whole model on the device."""
+    device = setup.device
+    tasks = [Task('device', device.before, label='preprocess'),
+             Task('device', device.total, after=(0,), label='model'),
+             Task('device', device.after, after=(1,), label='postprocess')]
+    return Plan(planner, 'local', fixed(tasks, (2,)), device_share=1.0)
+
+
+def sequential(setup: Setup, head: Collection[int], planner: str) -> Plan:
+    """
+    Cut anywhere: operators in `head` on the device, what crosses is sent, the rest on the edge.
+
+    :param head: ids of operators, closed under "comes before"; with none of them this is offload,
+        with all of them local inference.
+    """
+    graph = setup.graph
+    rest = [o.id for o in graph.operators if o.id not in head]
+    if not rest:
+        return local(setup, planner)
+    crossing = crossing_tensors(setup, head)
+    tasks = [Task('device', setup.device.before, label='preprocess')]
+    if head:
+        tasks.append(Task('device', setup.device.of(sorted(head)), after=(0,), label='head'))
+    if graph.input in crossing and setup.encoding.encode:
+        tasks.append(Task('device', setup.encoding.encode * setup.input_elements,
+                          after=(len(tasks) - 1,), label='encode'))
+    ready = len(tasks) - 1
+    sends = []
+    for tensor in crossing:
+        sends.append(len(tasks))
+        tasks.append(Task('uplink', size=setup.tensor_bytes(tensor), after=(ready,),
+                          label=graph.tensors[tensor].name))
+    decode = setup.encoding.decode * setup.input_elements if graph.input in crossing else 0.0
+    tasks.append(Task('edge', decode + setup.edge.of(rest), after=tuple(sends), label='rest'))
+    ends = _answer(setup, tasks, (len(tasks) - 1,))
+    merge = ' + '.join(graph.tensors[t].name for t in crossing)
+    return Plan(planner, 'cut' if head else 'offload', fixed(tasks, ends), merge,
+                device_share=float(bool(head)))
+
+
+def crossing_tensors(setup: Setup, head: Collection[int]) -> list[int]:
+    """Tensors that `head` (or the camera) makes and an operator outside needs, in order."""
+    graph = setup.graph
+    made = {graph.input} | {o.output for o in graph.operators if o.id in head}
+    wanted = {i for o in graph.operators if o.id not in head for i in o.inputs}
+    return sorted(made & wanted)
+
+
+def streamed(setup: Setup, merge: int, tiles: int, planner: str, hedge: bool = False,
+             encoding: Encoding | None = None) -> Plan:
+    """
+    Cut at one tensor, band by band: each band leaves when it is ready, and the edge begins with
+    the first. `merge` is the input for streamed offload.
+    """
+    setup = replace(setup, encoding=encoding) if encoding else setup
+    graph = setup.graph
+    tensor = graph.tensors[merge]
+    ends = bands.boundaries(tensor.rows, tiles)
+    is_input = merge == graph.input
+    shares = [(b - a) / tensor.rows for a, b in zip(ends, ends[1:])]
+    if is_input:
+        device = [setup.encoding.encode * setup.input_elements * share for share in shares]
+    else:
+        device = bands.computed(setup.device, merge, ends)
+    edge = bands.resumed(setup.edge, merge, ends)
+    tasks = [Task('device', setup.device.before, label='preprocess')]
+    feeds: list[int] = []
+    for number, share in enumerate(shares):
+        tasks.append(Task('device', device[number], after=(0,), priority=MERGE,
+                          label=f'band {number}'))
+        tasks.append(Task('uplink', size=setup.tensor_bytes(merge) * share,
+                          after=(len(tasks) - 1,), label=f'band {number}'))
+        decode = setup.encoding.decode * setup.input_elements * share if is_input else 0.0
+        # In the order of arrival, as the edge's engine takes them.
+        after = (len(tasks) - 1, *feeds[-1:])
+        feeds.append(len(tasks))
+        tasks.append(Task('edge', decode + edge[number], after=after, label=f'band {number}'))
+    finish = _answer(setup, tasks, (feeds[-1],))
+    if hedge:
+        done = 0.0 if is_input else sum(device)
+        finish += _hedge(setup, tasks, done, len(shares))
+    way = 'offload' if is_input else 'cut'
+    return Plan(planner, f'streamed {way}' if len(shares) > 1 else way, fixed(tasks, finish),
+                tensor.name, len(shares), float(not is_input))
+
+
+def meeting(setup: Setup, merge: int, tiles: int, planner: str, hedge: bool = False) -> Plan:
+    """
+    Meet in the middle of a tensor: bands of it from the top by the device, raw rows from the
+    bottom for the edge to compute the other bands of. Where they meet is found on the way, from
+    what the real link has carried.
+    """
+    graph = setup.graph
+    tensor, source = graph.tensors[merge], graph.tensors[graph.input]
+    ends = bands.boundaries(tensor.rows, tiles)
+    count = len(ends) - 1
+    head = graph.ancestors([merge])
+    device = bands.computed(setup.device, merge, ends)
+    below = bands.computed_from_below(setup.edge, merge, ends[::-1])[::-1]
+    down = bands.resumed(setup.edge, merge, ends, complete=False)
+    up = bands.resumed(setup.edge, merge, ends[::-1], from_below=True, complete=False)[::-1]
+    after_merge = sum(bands.resumed(setup.edge, merge, [0, tensor.rows]))
+    begins = [bands.needed_begins(graph, head, merge, a)[graph.input] for a in ends[:-1]]
+    # Raw rows that band k needs beyond those of the bands below it.
+    raw = [max(0, b - a) / source.rows for a, b in zip(begins, [*begins[1:], source.rows])]
+    shares = [(b - a) / tensor.rows for a, b in zip(ends, ends[1:])]
+    merge_bytes = [setup.tensor_bytes(merge) * share for share in shares]
+    raw_bytes = [setup.input_bytes * share for share in raw]
+
+    def script(link: Link) -> tuple[Sequence[Task], Sequence[int]]:
+        met = meeting_point(setup.device.before, device, merge_bytes, raw_bytes, link)
+        tasks = [Task('device', setup.device.before, label='preprocess')]
+        feeds: list[int] = []
+        for k in range(met):
+            tasks.append(Task('device', device[k], after=(0,), priority=MERGE,
+                              label=f'band {k}'))
+            tasks.append(Task('uplink', size=merge_bytes[k], after=(len(tasks) - 1,),
+                              priority=MERGE, label=f'band {k}'))
+            feeds.append(len(tasks))
+            tasks.append(Task('edge', down[k], after=(len(tasks) - 1, *feeds[-2:-1]),
+                              label=f'band {k}'))
+        previous: tuple[int, ...] = ()
+        for k in reversed(range(met, count)):
+            tasks.append(Task('device', setup.encoding.encode * setup.input_elements * raw[k],
+                              after=(0,), priority=MERGE, label=f'encode {k}'))
+            tasks.append(Task('uplink', size=raw_bytes[k], after=(len(tasks) - 1,), priority=RAW,
+                              label=f'raw {k}'))
+            decode = setup.encoding.decode * setup.input_elements * raw[k]
+            tasks.append(Task('edge', decode + below[k] + up[k],
+                              after=(len(tasks) - 1, *previous), label=f'raw {k}'))
+            previous = (len(tasks) - 1,)
+            feeds.append(len(tasks) - 1)
+        rest = max(0.0, after_merge - sum(down[:met]) - sum(up[met:]))
+        tasks.append(Task('edge', rest, after=tuple(feeds), label='rest'))
+        finish = _answer(setup, tasks, (len(tasks) - 1,))
+        if hedge:
+            finish += _hedge(setup, tasks, sum(device[:met]), count)
+        return tasks, finish
+
+    return Plan(planner, 'meeting', script, tensor.name, count, 0.5)
+
+
+def meeting_point(begin: float, device: Sequence[float], merge_bytes: Sequence[float],
+                  raw_bytes: Sequence[float], link: Link) -> int:
+    """
+    Find how many bands the device ends up with when it and the link each take what is next.
+
+    The device takes bands from the top. The link sends what the device has ready, and else the
+    lowest raw band, unless the device could compute and send all that is left before that band
+    would have left.
+    """
+    top, bottom, sent = 0, len(device), 0
+    ready: list[float] = []
+    busy, clock = begin, begin
+    while sent < bottom:
+        while top < bottom and busy <= clock:
+            busy += device[top]
+            ready.append(busy)
+            top += 1
+        if sent < top and ready[sent] <= clock:
+            clock = link.arrival(clock, merge_bytes[sent])
+            sent += 1
+        elif top < bottom:
+            raw_end = link.arrival(clock, raw_bytes[bottom - 1])
+            alone = busy + sum(device[top:bottom])
+            if raw_end == float('inf') or \
+                    link.arrival(alone, merge_bytes[bottom - 1]) <= raw_end:
+                clock = max(clock, ready[sent] if sent < top else busy)
+                if top < bottom and busy <= clock and sent >= top:
+                    continue
+            else:
+                clock, bottom = raw_end, bottom - 1
+        else:
+            clock = ready[sent]
+        if clock == float('inf'):
+            break
+    return bottom if clock < float('inf') else len(device)
+
+
+def _answer(setup: Setup, tasks: list[Task], after: tuple[int, ...]) -> tuple[int, ...]:
+    """Add postprocessing on the edge and the way back; give the tasks that end the frame."""
+    tasks.append(Task('edge', setup.edge.after, after=after, label='postprocess'))
+    tasks.append(Task('downlink', size=setup.device.result_bytes, after=(len(tasks) - 1,),
+                      label='detections'))
+    return (len(tasks) - 1,)
+
+
+def _hedge(setup: Setup, tasks: list[Task], done: float, pieces: int) -> tuple[int, ...]:
+    """
+    Let the device go on to a local result while it has nothing better to do, in small pieces.
+
+    :param done: seconds of the model that the device has spent by then on bands it keeps.
+    """
+    left = max(0.0, setup.device.total - done) + setup.device.after
+    previous = (0,)
+    for number in range(pieces):
+        tasks.append(Task('device', left / pieces, after=previous, priority=HEDGE,
+                          label=f'hedge {number}'))
+        previous = (len(tasks) - 1,)
+    return previous
