@@ -18,7 +18,8 @@ b_o; of tensor t the share u_t is sent up. For any exact schedule that ends at T
    what it needs does not, so the least ratio is reached by a single run, and runs are enumerated.)
    On the device they have been computed: a_p >= phi a_c; on the edge computed or received: b_p +
    u_t >= phi b_c, u_t <= a_p.
-3. *Completeness.* Each row of each output is computed by one of them: a_o + b_o >= 1.
+3. *Completeness.* All rows of the outputs are computed by one of them, and so is every row that
+   they depend on: a_o + b_o >= the share of o's rows that is used at all.
 4. *Ends.* Pre- and postprocessing precede and follow everything. If the edge computes any row of
    an output, something travelled up and detections down: a round trip and their bytes more.
 
@@ -35,11 +36,14 @@ theta_0 < theta_1 < ... (the values of cost) and LP_j the optimum when everythin
 allowed, T >= min over j of max(theta_j, LP_j); theta ascends and LP_j descends, so a bisection
 finds it.
 
-Where the device computes some of an output's rows after all, it needs their receptive field of
-every operator before: a_p >= h + k a_output with h > 0 (`needs_of`). So each program is solved for
-"no output on the device", and for every output as the costliest one that the device has rows of.
-For a network whose outputs see the whole image h is 1 and the device computes everything: the
-share that stays local to the end is all or nothing.
+**Outputs.** Detections are made of all outputs together (non-maximum suppression), so here the
+outputs are computed on one side: all on the device, which is local inference, or all on the edge,
+where a_output = 0. With `shared_outputs` each side may compute some of their rows, as a schedule
+could that joins candidates of both sides. The device then needs those rows' receptive field of
+every operator before: a_p >= h + k a_output with h > 0 (`receptive_fields`), and the program is
+also solved for every output as the costliest one that the device has rows of. At the image's
+border half the receptive field is enough: a row of RetinaNet's outputs at 640x480 needs about 70 %
+of the rows, not all, so this bound is the lower one for large images.
 
 With a limited halo that last part falls away, and rows may travel down as well: `limited_halo`.
 """
@@ -57,9 +61,13 @@ from intradp_ros.planning.link import Link
 from intradp_ros.planning.plan import Setup
 
 
-def exact(setup: Setup, link: Link) -> float:
-    """Seconds that no exact schedule can beat; for many links make one `Limits`."""
-    return Limits(setup).exact(link)
+def exact(setup: Setup, link: Link, shared_outputs: bool = False) -> float:
+    """
+    Seconds that no exact schedule can beat; for many links make one `Limits`.
+
+    :param shared_outputs: whether the two sides may each compute a part of the outputs.
+    """
+    return Limits(setup).exact(link, shared_outputs)
 
 
 def limited_halo(setup: Setup, link: Link) -> float:
@@ -81,20 +89,26 @@ class Limits:
                        if o.output in graph.outputs}
         self.tails = edge_tails(graph, self.edge / rows)
         self.thresholds = sorted({0.0, *self.costs})
+        self.used = used_shares(graph)
 
     @property
     def local(self) -> float:
         """Least seconds of the whole model on the device."""
         return self.setup.device.before + float(self.device.sum()) + self.setup.device.after
 
-    def exact(self, link: Link) -> float:
-        """Seconds that no exact schedule can beat."""
+    def exact(self, link: Link, shared_outputs: bool = False) -> float:
+        """Seconds that no exact schedule can beat (parameters as of the function)."""
         _check(link)
         found: dict[int, float] = {}
 
         def value(j: int) -> float:
             if j not in found:
-                found[j] = self._split(link, self.thresholds[j])
+                threshold = self.thresholds[j]
+                outputs = [o for o in self.fields if self.costs[o] <= threshold]
+                # One of those that cost the same will do: the others are allowed with it.
+                least = {self.costs[o]: o for o in outputs} if shared_outputs else {}
+                found[j] = min(self._solve(link, threshold, o)
+                               for o in (None, *least.values()))
             return found[j]
 
         last = len(self.thresholds) - 1
@@ -106,15 +120,7 @@ class Limits:
     def limited_halo(self, link: Link) -> float:
         """Seconds that no schedule can beat that computes every row once, whatever its halo."""
         _check(link)
-        return min(self.local, self._split(link, None))
-
-    def _split(self, link: Link, threshold: float | None) -> float:
-        """Solve the program for each costliest output that the device may have rows of."""
-        if threshold is None:
-            return self._solve(link, None, None)
-        outputs = [o for o in self.fields if self.costs[o] <= threshold]
-        least = {self.costs[o]: o for o in outputs}  # one of those that cost the same
-        return min(self._solve(link, threshold, o) for o in (None, *least.values()))
+        return min(self.local, self._solve(link, None, None))
 
     def _solve(self, link: Link, threshold: float | None, costliest: int | None) -> float:
         """
@@ -151,9 +157,8 @@ class Limits:
                     at_most({a + o.id: phi, a + p: -1.0, d + i: -1.0}, 0.0)
                     at_most({u + i: 1.0, a + p: -1.0}, 0.0)
                     at_most({d + i: 1.0, b + p: -1.0}, 0.0)
-        for t in graph.outputs:
-            if t in producer:
-                at_most({a + producer[t]: -1.0, b + producer[t]: -1.0}, -1.0)
+        for o, share in enumerate(self.used):
+            at_most({a + o: -1.0, b + o: -1.0}, -share)
         if costliest is not None:
             for p, (least, slope) in self.fields[costliest].items():
                 at_most({a + costliest: slope, a + p: -1.0}, -least)
@@ -293,6 +298,20 @@ def edge_tails(graph: Graph, row_seconds: np.ndarray) -> list[float]:
                 seconds += row_seconds[o.id] * np.maximum(high - low, 0)
         tails.append(float(seconds.min()))
     return tails
+
+
+def used_shares(graph: Graph) -> list[float]:
+    """Share of each operator's rows that an output depends on, by id."""
+    used: dict[int, np.ndarray] = {t: np.ones(graph.tensors[t].rows, bool) for t in graph.outputs}
+    for o in reversed(graph.operators):
+        wanted = used.get(o.output, np.zeros(graph.tensors[o.output].rows, bool))
+        for i, need in zip(o.inputs, o.needs):
+            edges = np.zeros(graph.tensors[i].rows + 1, int)
+            np.add.at(edges, np.array(need.first)[wanted], 1)
+            np.add.at(edges, np.maximum(need.first, need.last)[wanted], -1)
+            rows = edges[:-1].cumsum() > 0
+            used[i] = used[i] | rows if i in used else rows
+    return [float(used[o.output].mean()) if o.output in used else 0.0 for o in graph.operators]
 
 
 def least_ratio(need: Need, input_rows: int) -> float:

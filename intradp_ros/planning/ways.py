@@ -6,7 +6,7 @@ is the sequential one.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from intradp_ros.planning import bands
 from intradp_ros.planning.link import Link
@@ -111,97 +111,140 @@ def streamed(setup: Setup, merge: int, tiles: int, planner: str, hedge: bool = F
                 tensor.name, len(shares), float(not is_input))
 
 
-def meeting(setup: Setup, merge: int, tiles: int, planner: str, hedge: bool = False) -> Plan:
+def meeting(setup: Setup, source: int, merge: int, tiles: int, planner: str,
+            hedge: bool = False) -> Plan:
     """
-    Meet in the middle of a tensor: bands of it from the top by the device, raw rows from the
-    bottom for the edge to compute the other bands of. Where they meet is found on the way, from
-    what the real link has carried.
+    Meet in the middle of a tensor: bands of it from the top by the device; rows of `source` (the
+    input, or a tensor that the device computes on the way) from the bottom, for the edge to
+    compute the other bands of. Where they meet is found on the way, from what the real link has
+    carried: `meet`.
     """
     graph = setup.graph
-    tensor, source = graph.tensors[merge], graph.tensors[graph.input]
+    tensor, origin = graph.tensors[merge], graph.tensors[source]
     ends = bands.boundaries(tensor.rows, tiles)
     count = len(ends) - 1
-    head = graph.ancestors([merge])
-    device = bands.computed(setup.device, merge, ends)
-    below = bands.computed_from_below(setup.edge, merge, ends[::-1])[::-1]
+    between = graph.ancestors([merge], stop=[source])
+    # Rows of the source from begins[k] on are what bands k, k + 1, ... need.
+    begins = [bands.needed_begins(graph, between, merge, a)[source] for a in ends]
+    begins[-1] = origin.rows
+    shares = [(b - a) / tensor.rows for a, b in zip(ends, ends[1:])]
+    parts = [max(0, b - a) / origin.rows for a, b in zip(begins, begins[1:])]
+    upper = Side(bands.computed(setup.device, merge, ends),
+                 [setup.tensor_bytes(merge) * share for share in shares])
+    if source == graph.input:
+        code = setup.encoding.encode * setup.input_elements
+        decode = setup.encoding.decode * setup.input_elements
+        lower = Side([code * part for part in parts],
+                     [setup.input_bytes * part for part in parts], code == 0)
+    else:
+        decode = 0.0
+        lower = Side(bands.computed_from_below(setup.device, source, begins[::-1])[::-1],
+                     [setup.tensor_bytes(source) * part for part in parts])
+    below = bands.computed_from_below(setup.edge, merge, ends[::-1], source)[::-1]
     down = bands.resumed(setup.edge, merge, ends, complete=False)
     up = bands.resumed(setup.edge, merge, ends[::-1], from_below=True, complete=False)[::-1]
     after_merge = sum(bands.resumed(setup.edge, merge, [0, tensor.rows]))
-    begins = [bands.needed_begins(graph, head, merge, a)[graph.input] for a in ends[:-1]]
-    # Raw rows that band k needs beyond those of the bands below it.
-    raw = [max(0, b - a) / source.rows for a, b in zip(begins, [*begins[1:], source.rows])]
-    shares = [(b - a) / tensor.rows for a, b in zip(ends, ends[1:])]
-    merge_bytes = [setup.tensor_bytes(merge) * share for share in shares]
-    raw_bytes = [setup.input_bytes * share for share in raw]
 
     def script(link: Link) -> tuple[Sequence[Task], Sequence[int]]:
-        met = meeting_point(setup.device.before, device, merge_bytes, raw_bytes, link)
         tasks = [Task('device', setup.device.before, label='preprocess')]
+        order = meet(setup.device.before, upper, lower, link)
+        previous: dict[bool, tuple[int, ...]] = {True: (), False: ()}
         feeds: list[int] = []
-        for k in range(met):
-            tasks.append(Task('device', device[k], after=(0,), priority=MERGE,
-                              label=f'band {k}'))
-            tasks.append(Task('uplink', size=merge_bytes[k], after=(len(tasks) - 1,),
-                              priority=MERGE, label=f'band {k}'))
-            feeds.append(len(tasks))
-            tasks.append(Task('edge', down[k], after=(len(tasks) - 1, *feeds[-2:-1]),
-                              label=f'band {k}'))
-        previous: tuple[int, ...] = ()
-        for k in reversed(range(met, count)):
-            tasks.append(Task('device', setup.encoding.encode * setup.input_elements * raw[k],
-                              after=(0,), priority=MERGE, label=f'encode {k}'))
-            tasks.append(Task('uplink', size=raw_bytes[k], after=(len(tasks) - 1,), priority=RAW,
-                              label=f'raw {k}'))
-            decode = setup.encoding.decode * setup.input_elements * raw[k]
-            tasks.append(Task('edge', decode + below[k] + up[k],
-                              after=(len(tasks) - 1, *previous), label=f'raw {k}'))
-            previous = (len(tasks) - 1,)
+        spent = 0.0
+        for number, (k, is_upper) in enumerate(order):
+            side, name = (upper, 'band') if is_upper else (lower, 'raw')
+            spent += side.seconds[k]
+            ready = 0
+            if not side.there:
+                ready = len(tasks)
+                tasks.append(Task('device', side.seconds[k], after=(0,),
+                                  priority=number - len(order), label=f'{name} {k}'))
+            tasks.append(Task('uplink', size=side.sizes[k], after=(ready,),
+                              priority=MERGE if is_upper else RAW, label=f'{name} {k}'))
+            seconds = down[k] if is_upper else decode * parts[k] + below[k] + up[k]
+            tasks.append(Task('edge', seconds, after=(len(tasks) - 1, *previous[is_upper]),
+                              label=f'{name} {k}'))
+            previous[is_upper] = (len(tasks) - 1,)
             feeds.append(len(tasks) - 1)
-        rest = max(0.0, after_merge - sum(down[:met]) - sum(up[met:]))
-        tasks.append(Task('edge', rest, after=tuple(feeds), label='rest'))
+        joined = sum(down[k] if is_upper else up[k] for k, is_upper in order)
+        tasks.append(Task('edge', max(0.0, after_merge - joined), after=tuple(feeds),
+                          label='rest'))
         finish = _answer(setup, tasks, (len(tasks) - 1,))
         if hedge:
-            finish += _hedge(setup, tasks, sum(device[:met]), count)
+            finish += _hedge(setup, tasks, spent if source != graph.input else sum(
+                upper.seconds[k] for k, is_upper in order if is_upper), count)
         return tasks, finish
 
-    return Plan(planner, 'meeting', script, tensor.name, count, 0.5)
+    return Plan(planner, 'meeting', script, tensor.name, count, 0.5,
+                note='' if source == graph.input else f'rest sent as {origin.name}')
 
 
-def meeting_point(begin: float, device: Sequence[float], merge_bytes: Sequence[float],
-                  raw_bytes: Sequence[float], link: Link) -> int:
+@dataclass(frozen=True)
+class Side:
     """
-    Find how many bands the device ends up with when it and the link each take what is next.
-
-    The device takes bands from the top. The link sends what the device has ready, and else the
-    lowest raw band, unless the device could compute and send all that is left before that band
-    would have left.
+    One side of a meeting, by band: seconds until it can be sent, bytes; `there` when nothing has
+    to be computed for it.
     """
-    top, bottom, sent = 0, len(device), 0
-    ready: list[float] = []
-    busy, clock = begin, begin
-    while sent < bottom:
-        while top < bottom and busy <= clock:
-            busy += device[top]
-            ready.append(busy)
-            top += 1
-        if sent < top and ready[sent] <= clock:
-            clock = link.arrival(clock, merge_bytes[sent])
-            sent += 1
-        elif top < bottom:
-            raw_end = link.arrival(clock, raw_bytes[bottom - 1])
-            alone = busy + sum(device[top:bottom])
-            if raw_end == float('inf') or \
-                    link.arrival(alone, merge_bytes[bottom - 1]) <= raw_end:
-                clock = max(clock, ready[sent] if sent < top else busy)
-                if top < bottom and busy <= clock and sent >= top:
-                    continue
+
+    seconds: Sequence[float]
+    sizes: Sequence[float]
+    there: bool = False
+
+
+def meet(begin: float, upper: Side, lower: Side, link: Link) -> list[tuple[int, bool]]:
+    """
+    Find who ends up with which band, when device and link each take what is next.
+
+    The device keeps the link fed and else reduces what it has to carry: it makes a lower band
+    when none waits to be sent, and else the next upper one. The link sends upper bands first.
+    Lower bands that need no computing are taken by the link, when nothing else waits, unless
+    the device could compute and send all that is left before such a band would have left. No
+    bandwidth is predicted but that one's.
+
+    :returns: (band, whether it is an upper one) in the order in which the device makes them.
+    """
+    top, bottom = 0, len(upper.seconds)
+    waiting: list[tuple[float, int, bool]] = []  # (ready, band, upper)
+    order: list[tuple[int, bool]] = []
+    device = sender = begin
+
+    def next_sent(now: float) -> tuple[float, int, bool] | None:
+        ready = [w for w in waiting if w[0] <= now]
+        return min(ready, key=lambda w: (not w[2], w[0])) if ready else None
+
+    while top < bottom or waiting:
+        if top < bottom and device <= sender:
+            fed = lower.there or len(waiting) > (device == sender)
+            if fed:
+                device += upper.seconds[top]
+                waiting.append((device, top, True))
+                order.append((top, True))
+                top += 1
             else:
-                clock, bottom = raw_end, bottom - 1
+                bottom -= 1
+                device += lower.seconds[bottom]
+                waiting.append((device, bottom, False))
+                order.append((bottom, False))
+            continue
+        if found := next_sent(sender):
+            waiting.remove(found)
+            sender = link.arrival(sender, (upper if found[2] else lower).sizes[found[1]])
+        elif lower.there and top < bottom:
+            left = link.arrival(sender, lower.sizes[bottom - 1])
+            alone = device + sum(upper.seconds[top:bottom])
+            if link.arrival(alone, upper.sizes[bottom - 1]) <= left:
+                # The device takes the rest; the link waits for it.
+                order += [(k, True) for k in range(top, bottom)]
+                break
+            bottom -= 1
+            order.append((bottom, False))
+            sender = left
         else:
-            clock = ready[sent]
-        if clock == float('inf'):
+            sender = max(device, min((w[0] for w in waiting), default=device))
+        if sender == float('inf'):
+            order += [(k, True) for k in range(top, bottom)]
             break
-    return bottom if clock < float('inf') else len(device)
+    return order
 
 
 def _answer(setup: Setup, tasks: list[Task], after: tuple[int, ...]) -> tuple[int, ...]:
