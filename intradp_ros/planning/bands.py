@@ -59,15 +59,12 @@ def computed(profile: Profile, target: int, ends: Sequence[int]) -> list[float]:
     return costs
 
 
-def computed_from_below(profile: Profile, target: int, begins: Sequence[int],
-                        source: int | None = None) -> list[float]:
+def computed_from_below(profile: Profile, target: int, begins: Sequence[int]) -> list[float]:
     """
     Seconds to compute `target` in bands from the bottom; `begins` descend from its rows.
-
-    :param source: a tensor whose rows are given; default: the input.
     """
     graph = profile.graph
-    operators = graph.ancestors([target], stop=[graph.input if source is None else source])
+    operators = graph.ancestors([target])
     before, costs = [t.rows for t in graph.tensors], []
     for a in begins[1:]:
         after = needed_begins(graph, operators, target, a)

@@ -6,7 +6,7 @@ is the sequential one.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from intradp_ros.planning import bands
 from intradp_ros.planning.link import Link
@@ -14,7 +14,7 @@ from intradp_ros.planning.plan import Encoding, Plan, Setup
 from intradp_ros.planning.timeline import Task
 
 # Bands of the merge tensor overtake raw rows, and both overtake a hedge.
-MERGE, RAW, HEDGE = 0, 1, 9
+ENCODE, MERGE, RAW, HEDGE = -1, 0, 1, 9
 
 
 def fixed(tasks: Sequence[Task], ends: Sequence[int]):
@@ -111,140 +111,102 @@ def streamed(setup: Setup, merge: int, tiles: int, planner: str, hedge: bool = F
                 tensor.name, len(shares), float(not is_input))
 
 
-def meeting(setup: Setup, source: int, merge: int, tiles: int, planner: str,
-            hedge: bool = False) -> Plan:
+def meeting(setup: Setup, merge: int, tiles: int, planner: str, hedge: bool = False) -> Plan:
     """
-    Meet in the middle of a tensor: bands of it from the top by the device; rows of `source` (the
-    input, or a tensor that the device computes on the way) from the bottom, for the edge to
-    compute the other bands of. Where they meet is found on the way, from what the real link has
-    carried: `meet`.
+    Meet in the middle of a tensor: bands of it from the top by the device, raw rows from the
+    bottom, of which the edge computes the other bands. Where they meet is found on the way, from
+    what the real link has carried: `meet`.
     """
     graph = setup.graph
-    tensor, origin = graph.tensors[merge], graph.tensors[source]
+    tensor, source = graph.tensors[merge], graph.tensors[graph.input]
     ends = bands.boundaries(tensor.rows, tiles)
     count = len(ends) - 1
-    between = graph.ancestors([merge], stop=[source])
-    # Rows of the source from begins[k] on are what bands k, k + 1, ... need.
-    begins = [bands.needed_begins(graph, between, merge, a)[source] for a in ends]
-    begins[-1] = origin.rows
-    shares = [(b - a) / tensor.rows for a, b in zip(ends, ends[1:])]
-    parts = [max(0, b - a) / origin.rows for a, b in zip(begins, begins[1:])]
-    upper = Side(bands.computed(setup.device, merge, ends),
-                 [setup.tensor_bytes(merge) * share for share in shares])
-    if source == graph.input:
-        code = setup.encoding.encode * setup.input_elements
-        decode = setup.encoding.decode * setup.input_elements
-        lower = Side([code * part for part in parts],
-                     [setup.input_bytes * part for part in parts], code == 0)
-    else:
-        decode = 0.0
-        lower = Side(bands.computed_from_below(setup.device, source, begins[::-1])[::-1],
-                     [setup.tensor_bytes(source) * part for part in parts])
-    below = bands.computed_from_below(setup.edge, merge, ends[::-1], source)[::-1]
+    head = graph.ancestors([merge])
+    # Raw rows from begins[k] on are what bands k, k + 1, ... need.
+    begins = [bands.needed_begins(graph, head, merge, a)[graph.input] for a in ends[:-1]]
+    parts = [max(0, b - a) / source.rows for a, b in zip(begins, [*begins[1:], source.rows])]
+    device = bands.computed(setup.device, merge, ends)
+    sizes = [setup.tensor_bytes(merge) * (b - a) / tensor.rows for a, b in zip(ends, ends[1:])]
+    raw_sizes = [setup.input_bytes * part for part in parts]
+    encode = [setup.encoding.encode * setup.input_elements * part for part in parts]
+    decode = [setup.encoding.decode * setup.input_elements * part for part in parts]
+    below = bands.computed_from_below(setup.edge, merge, ends[::-1])[::-1]
     down = bands.resumed(setup.edge, merge, ends, complete=False)
     up = bands.resumed(setup.edge, merge, ends[::-1], from_below=True, complete=False)[::-1]
     after_merge = sum(bands.resumed(setup.edge, merge, [0, tensor.rows]))
 
     def script(link: Link) -> tuple[Sequence[Task], Sequence[int]]:
+        met = meet(setup.device.before, device, sizes, raw_sizes, link)
         tasks = [Task('device', setup.device.before, label='preprocess')]
-        order = meet(setup.device.before, upper, lower, link)
-        previous: dict[bool, tuple[int, ...]] = {True: (), False: ()}
         feeds: list[int] = []
-        spent = 0.0
-        for number, (k, is_upper) in enumerate(order):
-            side, name = (upper, 'band') if is_upper else (lower, 'raw')
-            spent += side.seconds[k]
-            ready = 0
-            if not side.there:
-                ready = len(tasks)
-                tasks.append(Task('device', side.seconds[k], after=(0,),
-                                  priority=number - len(order), label=f'{name} {k}'))
-            tasks.append(Task('uplink', size=side.sizes[k], after=(ready,),
-                              priority=MERGE if is_upper else RAW, label=f'{name} {k}'))
-            seconds = down[k] if is_upper else decode * parts[k] + below[k] + up[k]
-            tasks.append(Task('edge', seconds, after=(len(tasks) - 1, *previous[is_upper]),
-                              label=f'{name} {k}'))
-            previous[is_upper] = (len(tasks) - 1,)
+        for k in range(met):
+            tasks.append(Task('device', device[k], after=(0,), priority=MERGE,
+                              label=f'band {k}'))
+            tasks.append(Task('uplink', size=sizes[k], after=(len(tasks) - 1,), priority=MERGE,
+                              label=f'band {k}'))
+            tasks.append(Task('edge', down[k], after=(len(tasks) - 1, *feeds[-1:]),
+                              label=f'band {k}'))
             feeds.append(len(tasks) - 1)
-        joined = sum(down[k] if is_upper else up[k] for k, is_upper in order)
-        tasks.append(Task('edge', max(0.0, after_merge - joined), after=tuple(feeds),
-                          label='rest'))
+        previous: tuple[int, ...] = ()
+        sends: list[int] = []
+        for k in reversed(range(met, count)):
+            ready = 0
+            if encode[k]:
+                # One band ahead of the link: the device has better things to do.
+                ready = len(tasks)
+                tasks.append(Task('device', encode[k], after=(0, *sends[-2:-1]),
+                                  priority=ENCODE, label=f'encode {k}'))
+            sends.append(len(tasks))
+            tasks.append(Task('uplink', size=raw_sizes[k], after=(ready,), priority=RAW,
+                              label=f'raw {k}'))
+            tasks.append(Task('edge', decode[k] + below[k] + up[k],
+                              after=(len(tasks) - 1, *previous), label=f'raw {k}'))
+            previous = (len(tasks) - 1,)
+            feeds.append(len(tasks) - 1)
+        rest = max(0.0, after_merge - sum(down[:met]) - sum(up[met:]))
+        tasks.append(Task('edge', rest, after=tuple(feeds), label='rest'))
         finish = _answer(setup, tasks, (len(tasks) - 1,))
         if hedge:
-            finish += _hedge(setup, tasks, spent if source != graph.input else sum(
-                upper.seconds[k] for k, is_upper in order if is_upper), count)
+            finish += _hedge(setup, tasks, sum(device[:met]), count)
         return tasks, finish
 
-    return Plan(planner, 'meeting', script, tensor.name, count, 0.5,
-                note='' if source == graph.input else f'rest sent as {origin.name}')
+    return Plan(planner, 'meeting', script, tensor.name, count, 0.5)
 
 
-@dataclass(frozen=True)
-class Side:
+def meet(begin: float, device: Sequence[float], sizes: Sequence[float],
+         raw_sizes: Sequence[float], link: Link) -> int:
     """
-    One side of a meeting, by band: seconds until it can be sent, bytes; `there` when nothing has
-    to be computed for it.
+    Find how many bands the device ends up with when device and link each take what is next.
+
+    The device takes bands from the top. The link sends what the device has made, and else the
+    lowest raw band, unless the device could make and send all that is left before that band would
+    have left. No bandwidth is predicted but that one band's.
+
+    :param device: seconds of each band on the device; `sizes` and `raw_sizes`: its bytes either
+        way.
     """
-
-    seconds: Sequence[float]
-    sizes: Sequence[float]
-    there: bool = False
-
-
-def meet(begin: float, upper: Side, lower: Side, link: Link) -> list[tuple[int, bool]]:
-    """
-    Find who ends up with which band, when device and link each take what is next.
-
-    The device keeps the link fed and else reduces what it has to carry: it makes a lower band
-    when none waits to be sent, and else the next upper one. The link sends upper bands first.
-    Lower bands that need no computing are taken by the link, when nothing else waits, unless
-    the device could compute and send all that is left before such a band would have left. No
-    bandwidth is predicted but that one's.
-
-    :returns: (band, whether it is an upper one) in the order in which the device makes them.
-    """
-    top, bottom = 0, len(upper.seconds)
-    waiting: list[tuple[float, int, bool]] = []  # (ready, band, upper)
-    order: list[tuple[int, bool]] = []
-    device = sender = begin
-
-    def next_sent(now: float) -> tuple[float, int, bool] | None:
-        ready = [w for w in waiting if w[0] <= now]
-        return min(ready, key=lambda w: (not w[2], w[0])) if ready else None
-
-    while top < bottom or waiting:
-        if top < bottom and device <= sender:
-            fed = lower.there or len(waiting) > (device == sender)
-            if fed:
-                device += upper.seconds[top]
-                waiting.append((device, top, True))
-                order.append((top, True))
-                top += 1
-            else:
-                bottom -= 1
-                device += lower.seconds[bottom]
-                waiting.append((device, bottom, False))
-                order.append((bottom, False))
-            continue
-        if found := next_sent(sender):
-            waiting.remove(found)
-            sender = link.arrival(sender, (upper if found[2] else lower).sizes[found[1]])
-        elif lower.there and top < bottom:
-            left = link.arrival(sender, lower.sizes[bottom - 1])
-            alone = device + sum(upper.seconds[top:bottom])
-            if link.arrival(alone, upper.sizes[bottom - 1]) <= left:
-                # The device takes the rest; the link waits for it.
-                order += [(k, True) for k in range(top, bottom)]
-                break
-            bottom -= 1
-            order.append((bottom, False))
-            sender = left
+    top, bottom, sent = 0, len(device), 0
+    made: list[float] = []  # when each of the device's bands is there
+    busy = now = begin  # until when the device, and the link, are busy
+    while sent < bottom:
+        if top < bottom and busy <= now:
+            busy += device[top]
+            made.append(busy)
+            top += 1
+        elif sent < top and made[sent] <= now:
+            now = link.arrival(now, sizes[sent])
+            sent += 1
+        elif top < bottom:
+            raw = link.arrival(now, raw_sizes[bottom - 1])
+            alone = link.arrival(busy + sum(device[top:bottom]), sizes[bottom - 1])
+            if alone <= raw:
+                return bottom
+            now, bottom = raw, bottom - 1
         else:
-            sender = max(device, min((w[0] for w in waiting), default=device))
-        if sender == float('inf'):
-            order += [(k, True) for k in range(top, bottom)]
-            break
-    return order
+            now = made[sent]
+        if now == float('inf'):
+            return bottom
+    return bottom
 
 
 def _answer(setup: Setup, tasks: list[Task], after: tuple[int, ...]) -> tuple[int, ...]:
