@@ -21,8 +21,8 @@ class Staircase:
     """
     Seconds of one operator by rows computed in one call: measured points, straight lines between.
 
-    Below the first point the time of a row does not fall: half as many rows take as long as a
-    straight line through zero rows' cost says, which is read off the first two points.
+    Below the first point the line of the first two goes on, but the time of a row does not fall:
+    half as many rows take at least half as long.
 
     `rows` ascend strictly; `seconds` do not fall.
     """
@@ -43,11 +43,12 @@ class Staircase:
         """Seconds of one call that computes so many rows; 0 for none."""
         if rows <= 0:
             return 0.0
-        at = min(max(bisect_left(self.rows, rows), 1), len(self.rows) - 1)
+        least = self.seconds[0] * rows / self.rows[0] if rows < self.rows[0] else 0.0
         if len(self.rows) == 1:
             return self.seconds[0] * rows / self.rows[0]
+        at = min(max(bisect_left(self.rows, rows), 1), len(self.rows) - 1)
         (a, b), (s, t) = self.rows[at - 1:at + 1], self.seconds[at - 1:at + 1]
-        return max(0.0, s + (t - s) * (rows - a) / (b - a))
+        return max(least, s + (t - s) * (rows - a) / (b - a))
 
     @cached_property
     def least_per_row(self) -> float:
