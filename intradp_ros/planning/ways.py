@@ -104,8 +104,7 @@ def streamed(setup: Setup, merge: int, tiles: int, planner: str, hedge: bool = F
         tasks.append(Task('edge', decode + edge[number], after=after, label=f'band {number}'))
     finish = _answer(setup, tasks, (feeds[-1],))
     if hedge:
-        done = 0.0 if is_input else sum(device)
-        finish += _hedge(setup, tasks, done, len(shares))
+        finish += _hedge(setup, tasks, _after(setup, merge), len(shares))
     way = 'offload' if is_input else 'cut'
     return Plan(planner, f'streamed {way}' if len(shares) > 1 else way, fixed(tasks, finish),
                 tensor.name, len(shares), float(not is_input))
@@ -143,17 +142,17 @@ def meeting(setup: Setup, source: int, merge: int, tiles: int, planner: str,
     below = bands.computed_from_below(setup.edge, merge, ends[::-1], source)[::-1]
     down = bands.resumed(setup.edge, merge, ends, complete=False)
     up = bands.resumed(setup.edge, merge, ends[::-1], from_below=True, complete=False)[::-1]
-    after_merge = sum(bands.resumed(setup.edge, merge, [0, tensor.rows]))
+    rest = bands.left_between(setup.edge, merge, ends)
+    # What a local result costs the device for bands that it has not computed.
+    missing = bands.computed_from_below(setup.device, merge, ends[::-1], source)[::-1]
 
     def script(link: Link) -> tuple[Sequence[Task], Sequence[int]]:
         tasks = [Task('device', setup.device.before, label='preprocess')]
         order = meet(setup.device.before, upper, lower, link)
         previous: dict[bool, tuple[int, ...]] = {True: (), False: ()}
         feeds: list[int] = []
-        spent = 0.0
         for number, (k, is_upper) in enumerate(order):
             side, name = (upper, 'band') if is_upper else (lower, 'raw')
-            spent += side.seconds[k]
             ready = 0
             if not side.there:
                 ready = len(tasks)
@@ -166,13 +165,11 @@ def meeting(setup: Setup, source: int, merge: int, tiles: int, planner: str,
                               label=f'{name} {k}'))
             previous[is_upper] = (len(tasks) - 1,)
             feeds.append(len(tasks) - 1)
-        joined = sum(down[k] if is_upper else up[k] for k, is_upper in order)
-        tasks.append(Task('edge', max(0.0, after_merge - joined), after=tuple(feeds),
-                          label='rest'))
+        met = sum(is_upper for _, is_upper in order)
+        tasks.append(Task('edge', rest[met], after=tuple(feeds), label='rest'))
         finish = _answer(setup, tasks, (len(tasks) - 1,))
         if hedge:
-            finish += _hedge(setup, tasks, spent if source != graph.input else sum(
-                upper.seconds[k] for k, is_upper in order if is_upper), count)
+            finish += _hedge(setup, tasks, sum(missing[met:]) + _after(setup, merge), count)
         return tasks, finish
 
     return Plan(planner, 'meeting', script, tensor.name, count, 0.5,
@@ -255,13 +252,19 @@ def _answer(setup: Setup, tasks: list[Task], after: tuple[int, ...]) -> tuple[in
     return (len(tasks) - 1,)
 
 
-def _hedge(setup: Setup, tasks: list[Task], done: float, pieces: int) -> tuple[int, ...]:
+def _after(setup: Setup, merge: int) -> float:
+    """Seconds on the device of all operators that a tensor does not need."""
+    device = setup.device
+    return device.total - device.of([o.id for o in setup.graph.ancestors([merge])])
+
+
+def _hedge(setup: Setup, tasks: list[Task], left: float, pieces: int) -> tuple[int, ...]:
     """
     Let the device go on to a local result while it has nothing better to do, in small pieces.
 
-    :param done: seconds of the model that the device has spent by then on bands it keeps.
+    :param left: seconds of the model that are left when the device has done its bands.
     """
-    left = max(0.0, setup.device.total - done) + setup.device.after
+    left += setup.device.after
     previous = (0,)
     for number in range(pieces):
         tasks.append(Task('device', left / pieces, after=previous, priority=HEDGE,
