@@ -33,16 +33,18 @@ def local(setup: Setup, planner: str = 'local') -> Plan:
     return Plan(planner, 'local', fixed(tasks, (2,)), device_share=1.0)
 
 
-def sequential(setup: Setup, head: Collection[int], planner: str) -> Plan:
+def sequential(setup: Setup, head: Collection[int], planner: str,
+               send_outputs: bool = False) -> Plan:
     """
     Cut anywhere: operators in `head` on the device, what crosses is sent, the rest on the edge.
 
     :param head: ids of operators, closed under "comes before"; with none of them this is offload,
         with all of them local inference.
+    :param send_outputs: with all of them, let the edge postprocess the model's outputs instead.
     """
     graph = setup.graph
     rest = [o.id for o in graph.operators if o.id not in head]
-    if not rest:
+    if not rest and not send_outputs:
         return local(setup, planner)
     crossing = crossing_tensors(setup, head)
     tasks = [Task('device', setup.device.before, label='preprocess')]
@@ -66,11 +68,14 @@ def sequential(setup: Setup, head: Collection[int], planner: str) -> Plan:
 
 
 def crossing_tensors(setup: Setup, head: Collection[int]) -> list[int]:
-    """Tensors that `head` (or the camera) makes and an operator outside needs, in order."""
+    """
+    Tensors that `head` (or the camera) makes and the edge needs for an operator outside or, being
+    outputs of the model, for postprocessing, in order.
+    """
     graph = setup.graph
     made = {graph.input} | {o.output for o in graph.operators if o.id in head}
     wanted = {i for o in graph.operators if o.id not in head for i in o.inputs}
-    return sorted(made & wanted)
+    return sorted(made & (wanted | set(graph.outputs)))
 
 
 def streamed(setup: Setup, merge: int, tiles: int, planner: str, hedge: bool = False,
