@@ -14,6 +14,7 @@ from intradp_ros.model import registry
 from intradp_ros.model.capture import capture
 from intradp_ros.planning import bands
 from intradp_ros.planning.profile import estimated
+from intradp_ros.tiling.engine import least_heights
 from intradp_ros.tiling.wavefront import Planner
 
 sys.path.insert(0, str(Path(__file__).parents[1] / 'tiling'))
@@ -26,12 +27,13 @@ RELAXED = settings(max_examples=25, deadline=None, derandomize=True,
 WAYS = ('computed', 'computed_from_below', 'resumed', 'resumed_from_below')
 
 
-def counted(graph, way, tensor, ends):
+def counted(graph, way, tensor, ends, least=()):
     """Rows of each operator in each band, as bands.py counts them."""
     calls = []
     profile = estimated(graph, 1e9)
     profile = replace(profile, seconds=tuple(
-        lambda rows, i=o.id: calls.append((i, rows)) or float(rows) for o in graph.operators))
+        lambda rows, i=o.id: calls.append((i, rows)) or float(rows) for o in graph.operators),
+        least_rows=tuple(least))
     if way.startswith('resumed'):
         costs = bands.resumed(profile, tensor, ends, from_below=way == 'resumed_from_below')
     else:
@@ -45,9 +47,9 @@ def counted(graph, way, tensor, ends):
     return found
 
 
-def stepped(graph, way, tensor, ends):
+def stepped(graph, way, tensor, ends, least=()):
     """Rows of each operator in each band, as the engine's wavefront computes them."""
-    planner = Planner(graph, [1] * len(graph.operators))
+    planner = Planner(graph, least or [1] * len(graph.operators))
 
     def whole(*tensors):
         return {t: ((0, graph.tensors[t].rows),) for t in tensors}
@@ -114,18 +116,20 @@ def test_bands_of_real_networks(name):
                                                           tensors[-3])]:
         for count in (1, 3, 8):
             ends = ends_of(graph, way, tensor, count)
-            assert counted(graph, way, tensor, ends) == stepped(graph, way, tensor, ends), \
-                (way, tensor, count)
+            for least in ((), least_heights(graph, 'cpu')):
+                assert counted(graph, way, tensor, ends, least) == \
+                    stepped(graph, way, tensor, ends, least), (way, tensor, count)
 
 
 def test_two_wavefronts_compute_every_row_once():
     entry = registry.build('mobilenet_v2', (96, 128))
     graph = capture(entry.module, registry.random_image((96, 128), 0))
+    profile = estimated(graph, 1e9)
     rows = Counter({o.id: graph.tensors[o.output].rows for o in graph.operators})
     for tensor in graph.merge_candidates()[1:-2]:
         head = {o.id for o in graph.ancestors([tensor.id])}
         ends = bands.boundaries(tensor.rows, 4)
-        above = bands.reached(graph, tensor.id, ends)
+        above = bands.reached(profile, tensor.id, ends)
         for met in range(len(ends)):
             state = Planner(graph, [1] * len(graph.operators)).start(
                 {t: ((0, graph.tensors[t].rows),) for t in graph.outputs},
@@ -139,11 +143,11 @@ def test_two_wavefronts_compute_every_row_once():
                     steps[run.operator] += run.b - run.a
             # Up to the last band, which closes the gap, both wavefronts are apart.
             last = met if met < len(ends) - 1 else met - 1
-            below = bands.reached(graph, tensor.id, ends[::-1], True)[len(ends) - 2 - last]
+            below = bands.reached(profile, tensor.id, ends[::-1], True)[len(ends) - 2 - last]
             top = above[met] if met < len(ends) - 1 else above[met - 1]
             assert all(steps[o] == (0 if o in head else top[graph.operators[o].output]
                                     + below[graph.operators[o].output]) for o in rows), met
-        assert len(bands.left_between(estimated(graph, 1e9), tensor.id, ends)) == len(ends)
+        assert len(bands.left_between(profile, tensor.id, ends)) == len(ends)
 
 
 @given(st.integers(1, 500), st.integers(-3, 600))
