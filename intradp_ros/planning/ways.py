@@ -109,8 +109,7 @@ def streamed(setup: Setup, merge: int, tiles: int, planner: str, hedge: bool = F
         tasks.append(Task('edge', decode + edge[number], after=after, label=f'band {number}'))
     finish = _answer(setup, tasks, (feeds[-1],))
     if hedge:
-        done = 0.0 if is_input else sum(device)
-        finish += _hedge(setup, tasks, done, len(shares))
+        finish += _hedge(setup, tasks, _after(setup, merge), len(shares))
     way = 'offload' if is_input else 'cut'
     return Plan(planner, f'streamed {way}' if len(shares) > 1 else way, fixed(tasks, finish),
                 tensor.name, len(shares), float(not is_input))
@@ -138,7 +137,9 @@ def meeting(setup: Setup, merge: int, tiles: int, planner: str, hedge: bool = Fa
     below = bands.computed_from_below(setup.edge, merge, ends[::-1])[::-1]
     down = bands.resumed(setup.edge, merge, ends, complete=False)
     up = bands.resumed(setup.edge, merge, ends[::-1], from_below=True, complete=False)[::-1]
-    after_merge = sum(bands.resumed(setup.edge, merge, [0, tensor.rows]))
+    rest = bands.left_between(setup.edge, merge, ends)
+    # What a local result costs the device for bands that it has not computed.
+    missing = bands.computed_from_below(setup.device, merge, ends[::-1])[::-1]
 
     def script(link: Link) -> tuple[Sequence[Task], Sequence[int]]:
         met = meet(setup.device.before, device, sizes, raw_sizes, link)
@@ -168,11 +169,10 @@ def meeting(setup: Setup, merge: int, tiles: int, planner: str, hedge: bool = Fa
                               after=(len(tasks) - 1, *previous), label=f'raw {k}'))
             previous = (len(tasks) - 1,)
             feeds.append(len(tasks) - 1)
-        rest = max(0.0, after_merge - sum(down[:met]) - sum(up[met:]))
-        tasks.append(Task('edge', rest, after=tuple(feeds), label='rest'))
+        tasks.append(Task('edge', rest[met], after=tuple(feeds), label='rest'))
         finish = _answer(setup, tasks, (len(tasks) - 1,))
         if hedge:
-            finish += _hedge(setup, tasks, sum(device[:met]), count)
+            finish += _hedge(setup, tasks, sum(missing[met:]) + _after(setup, merge), count)
         return tasks, finish
 
     return Plan(planner, 'meeting', script, tensor.name, count, 0.5)
@@ -222,13 +222,19 @@ def _answer(setup: Setup, tasks: list[Task], after: tuple[int, ...]) -> tuple[in
     return (len(tasks) - 1,)
 
 
-def _hedge(setup: Setup, tasks: list[Task], done: float, pieces: int) -> tuple[int, ...]:
+def _after(setup: Setup, merge: int) -> float:
+    """Seconds on the device of all operators that a tensor does not need."""
+    device = setup.device
+    return device.total - device.of([o.id for o in setup.graph.ancestors([merge])])
+
+
+def _hedge(setup: Setup, tasks: list[Task], left: float, pieces: int) -> tuple[int, ...]:
     """
     Let the device go on to a local result while it has nothing better to do, in small pieces.
 
-    :param done: seconds of the model that the device has spent by then on bands it keeps.
+    :param left: seconds of the model that are left when the device has done its bands.
     """
-    left = max(0.0, setup.device.total - done) + setup.device.after
+    left += setup.device.after
     previous = (0,)
     for number in range(pieces):
         tasks.append(Task('device', left / pieces, after=previous, priority=HEDGE,
