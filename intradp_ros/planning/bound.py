@@ -94,7 +94,8 @@ class Limits:
     @property
     def local(self) -> float:
         """Least seconds of the whole model on the device."""
-        return self.setup.device.before + float(self.device.sum()) + self.setup.device.after
+        used = float((self.device * self.used).sum())
+        return self.setup.device.before + used + self.setup.device.after
 
     def exact(self, link: Link, shared_outputs: bool = False) -> float:
         """Seconds that no exact schedule can beat (parameters as of the function)."""
@@ -258,6 +259,9 @@ def _spans(graph: Graph, needs: list, target: int) -> dict[int, tuple[np.ndarray
         low, high = found[o.id] = spans[o.output]
         for i, (first, last) in zip(o.inputs, needs[o.id]):
             p, q = first[np.minimum(low, len(first) - 1)], last[high - 1]
+            # Rows that are not needed, or that read borders only, need nothing.
+            empty = (high <= low) | (q <= p)
+            p, q = np.where(empty, graph.tensors[i].rows, p), np.where(empty, 0, q)
             if i in spans:
                 p, q = np.minimum(spans[i][0], p), np.maximum(spans[i][1], q)
             spans[i] = p, q
