@@ -77,7 +77,8 @@ def computed_from_below(profile: Profile, target: int, begins: Sequence[int]) ->
 def resumed(profile: Profile, source: int, ends: Sequence[int], from_below: bool = False,
             complete: bool = True) -> list[float]:
     """
-    Seconds of a wavefront that is fed `source` in bands: whatever becomes computable is computed.
+    Seconds of a wavefront that is fed `source` in bands: whatever becomes computable is computed,
+    unless it is less than the engine makes a call for (`Profile.least_rows`).
 
     :param ends: boundaries of the bands, from 0 up; with `from_below` from the tensor's rows
         down.
@@ -99,6 +100,9 @@ def resumed(profile: Profile, source: int, ends: Sequence[int], from_below: bool
                 (_computable(need, there[i], graph.tensors[i].rows, rows, from_below)
                  for i, need in zip(o.inputs, o.needs)), default=rows)
             reached = max(reached, done[o.output])
+            if profile.least_rows and reached < rows and \
+                    reached - done[o.output] < profile.least_rows[o.id]:
+                reached = done[o.output]
             seconds += profile.seconds[o.id](reached - done[o.output])
             there[o.output] = reached
         costs.append(seconds)

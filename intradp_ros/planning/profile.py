@@ -77,6 +77,39 @@ class Power:
 
 
 @dataclass(frozen=True)
+class CodecCost:
+    """
+    One codec of the input on one machine, measured on one image of what a camera may see.
+
+    `ratio` is encoded bytes for each element of the input; `encode` and `decode` are seconds for
+    each element.
+    """
+
+    name: str
+    ratio: float
+    encode: float
+    decode: float
+    lossless: bool = True
+
+
+@dataclass(frozen=True)
+class Measured:
+    """
+    Seconds that a profile is held against: the whole model, and a wavefront of `bands` bands.
+
+    `operators` is the sum of all operators timed one by one, before they were scaled to `whole`;
+    `error` the time-weighted relative standard error of their medians after `passes` passes.
+    """
+
+    whole: float
+    wavefront: float
+    bands: int
+    operators: float
+    error: float
+    passes: int
+
+
+@dataclass(frozen=True)
 class Profile:
     """
     One model on one machine.
@@ -85,7 +118,9 @@ class Profile:
     `seconds` has one staircase for each operator, by id. `message_seconds` is what it costs to
     hand one message to the middleware. `before` and `after` are the seconds of pre- and
     postprocessing. `has_geometry` is False where the rows that a row needs were not recorded: the
-    halo is then taken as 0.
+    halo is then taken as 0. `codecs` and `measured` are empty where nothing was measured.
+    `least_rows` are the heights below which that machine's engine waits for more rows, by
+    operator; empty for an engine that does not wait.
     """
 
     model: str
@@ -103,6 +138,10 @@ class Profile:
     has_geometry: bool = True
     created: str = ''
     note: str = ''
+    torch: str = ''
+    codecs: tuple[CodecCost, ...] = ()
+    measured: Measured | None = None
+    least_rows: tuple[int, ...] = field(default=(), repr=False)
 
     @cached_property
     def whole(self) -> tuple[float, ...]:
