@@ -235,6 +235,7 @@ def _probe(operator: Operator, kernel: Kernel, graph: Graph, sync: Callable[[], 
         return parts
 
     def run(inputs: list[T], a: int, b: int) -> T:
+        out: T | None = None
         for height in heights(b - a):
             # A band in the middle: most have rows on both sides.
             c = a + (b - a) // height // 2 * height
@@ -242,6 +243,7 @@ def _probe(operator: Operator, kernel: Kernel, graph: Graph, sync: Callable[[], 
             for timed in (False, True):
                 # An untimed call before each: what torch keeps for a shape (memory, compiled
                 # primitives) is there, as it is in a frame after the first.
+                out = None  # A frame has no second output in memory either.
                 sync()
                 begin = time.perf_counter()
                 given = inputs if height == b - a else prepared(inputs, a, b, c, c + height)
@@ -249,6 +251,7 @@ def _probe(operator: Operator, kernel: Kernel, graph: Graph, sync: Callable[[], 
                 sync()
                 if timed:
                     samples.setdefault(height, []).append(time.perf_counter() - begin)
+        assert out is not None  # There is a last height, and it is all rows.
         return out
 
     return run

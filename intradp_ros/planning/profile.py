@@ -66,9 +66,10 @@ class Power:
     Watts of the device by what it does; it may compute, send and receive at once.
 
     Energy of a span: idle for all of it, and for the time of each activity what it draws above
-    idle. The defaults are those of a Jetson Xavier NX in the runs that the authors of Intra-DP
-    published (arXiv 2507.05829): 4.9 W idle, 11 to 15 W while computing; sending and receiving
-    over its Wi-Fi are taken as 1.5 W and 1.1 W above idle.
+    idle. `idle` and `compute` are of a Jetson Xavier NX in the run logs that the authors of
+    Intra-DP published (arXiv 2507.05829): 4.9 W idle, 11 to 15 W while computing, of which the
+    middle is taken. `send` and `receive` are assumed, 1.5 W and 1.1 W above idle: nothing
+    published tells them apart. Set them with `intradp profile --power`.
     """
 
     idle: float = 4.9
