@@ -12,7 +12,7 @@ from intradp_ros.errors import ParameterError
 from intradp_ros.model.graph import WHOLE, Graph, Need, Operator, Tensor
 from intradp_ros.planning import ways
 from intradp_ros.planning.link import Link
-from intradp_ros.planning.plan import Encoding, Objective, Setup, cost
+from intradp_ros.planning.plan import GOALS, Encoding, Objective, Setup, cost
 from intradp_ros.planning.planners import cic, dynamic_split, find, flow, min_cut, neurosurgeon
 from intradp_ros.planning.planners.partition import LATENCY, joules, partition
 from intradp_ros.planning.planners.region import Region
@@ -222,12 +222,22 @@ def test_more_bandwidth_or_a_faster_server_is_never_slower(setup, link, factor, 
     assert planner.plan(faster, link, LATENCY_GOAL).run(link).latency <= before + 1e-9
 
 
+@pytest.mark.parametrize('goal', GOALS)
 @pytest.mark.parametrize('name', CUTS)
-def test_a_dead_link_means_local_inference(name):
+def test_a_dead_link_means_local_inference(name, goal):
     graph = chain([100, 10, 5], [(0,), (1,)])
     setup = Setup(profile(graph, [9.0, 9.0]), profile(graph, [0.0, 0.0]))
     link = Link(0.0, steps=((0.0, 0.0),))
-    assert find(name).plan(setup, link, LATENCY_GOAL).way == 'local'
+    assert find(name).plan(setup, link, Objective(goal, energy_cap=1.0)).way == 'local'
+    assert find(name).plan(setup, link, Objective(goal)).way == 'local'
+
+
+@pytest.mark.parametrize('planner', [cic, dynamic_split])
+def test_a_table_knows_a_dead_link_too(planner):
+    setup, link = bottlenecks(), Link(0.0, steps=((0.0, 0.0), (1.0, 1e6)))
+    for goal in GOALS:
+        table = planner.prepare(setup, Objective(goal))
+        assert table.decide(link, Objective(goal)).way == 'local'
 
 
 def test_a_hull_keeps_the_lines_that_lead_somewhere():
