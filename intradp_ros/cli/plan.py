@@ -103,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
     if args.gantt:
         source = setup.graph.tensors[setup.graph.input].name
         gantt.draw([gantt.Chart(
-            f'{row.plan.planner}: {row.plan.way}', row.frame, bound(link, True),
+            f'{row.plan.planner}: {row.plan.way}', row.frame, row.bound if row.plan.exact else 0.0,
             row.plan.merge == source) for row in rows], args.gantt)
     if args.sweep:
         over = tqdm(sweep.bandwidths(args.first * 1e6, args.last * 1e6), unit='bandwidth',
@@ -254,7 +254,7 @@ COLUMNS: tuple[tuple[str, str, Callable[[dict], str]], ...] = (
     ('down kB', '>7', lambda r: _cell(r['bytes_down'] / 1e3, 1)),
     ('energy J', '>8', lambda r: _cell(r['energy_j'], 3)),
     ('tiles', '>5', lambda r: str(r['tiles'])),
-    ('decision us', '>11', lambda r: _cell(r['decision_us'], 0)),
+    ('decision us', '>11', lambda r: _cell(r['decision_us'], 1)),
     ('merge', '<0', lambda r: r['merge'] if len(r['merge']) < 40 else
      f'{r["merge"].count(" + ") + 1} tensors'),
 )

@@ -16,7 +16,7 @@ COLOURS = {
 }
 MEANING = {
     'preprocess': 'preprocess', 'encode': 'encode', 'band': 'rows of the merge tensor',
-    'raw': 'rows of the input', 'hedge': 'hedge: local result', 'rest': 'rest of the model',
+    'raw': 'rows of the input', 'hedge': 'hedge: local result', 'rest': 'the model, or the rest of it',
     'postprocess': 'postprocess', 'detections': 'detections',
 }
 
@@ -35,6 +35,8 @@ class Chart:
 def kind(task: Task, raw: bool = False) -> str:
     """Say what a task is for, one of `COLOURS`: by the first word of its label, or its place."""
     word = task.label.split(' ')[0]
+    if word == 'head':
+        return 'band'
     if word == 'band' and raw:
         return 'raw'
     if word in COLOURS:
@@ -90,7 +92,8 @@ def _draw_one(axis, chart: Chart) -> set[str]:
             continue
         shown.add(kind(task, chart.raw))
         axis.barh(RESOURCES.index(task.resource), 1e3 * width, left=1e3 * span.begin, height=0.72,
-                  color=COLOURS[kind(task, chart.raw)], edgecolor='white', linewidth=0.5)
+                  color=COLOURS[kind(task, chart.raw)], edgecolor='white',
+                  linewidth=0.5 if width > 0.01 * end else 0)
     busy = '  '.join(f'{r} {frame.busy(r) / end:.0%}' for r in RESOURCES[:3])
     axis.set_title(chart.title, fontsize=9, loc='left', fontweight='bold')
     axis.set_title(f'busy: {busy}', fontsize=7.5, loc='right', color='#555555')
