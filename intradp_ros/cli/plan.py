@@ -101,10 +101,7 @@ def run(args: argparse.Namespace) -> int:
         print(summary(setup, link, bound(link, True)))
         print('\n'.join(table(rows)))
     if args.gantt:
-        source = setup.graph.tensors[setup.graph.input].name
-        gantt.draw([gantt.Chart(
-            f'{row.plan.planner}: {row.plan.way}', row.frame, row.bound if row.plan.exact else 0.0,
-            row.plan.merge == source) for row in rows], args.gantt)
+        gantt.draw([chart(setup, row) for row in rows], args.gantt)
     if args.sweep:
         over = tqdm(sweep.bandwidths(args.first * 1e6, args.last * 1e6), unit='bandwidth',
                     disable=quiet, file=sys.stderr, leave=False)
@@ -211,6 +208,14 @@ def median_seconds(call: Callable[[], object]) -> float:
         call()
         times.append(time.perf_counter() - begin)
     return statistics.median(times)
+
+
+def chart(setup: Setup, row: Row) -> gantt.Chart:
+    """Give what is to be drawn of a row; the bound is only for exact plans."""
+    source = setup.graph.tensors[setup.graph.input]
+    inputs = (source.name, str(source.id)) + ('band',) * (row.plan.merge == source.name)
+    return gantt.Chart(f'{row.plan.planner}: {row.plan.way}', row.frame,
+                       row.bound if row.plan.exact else 0.0, inputs)
 
 
 def figures(row: Row) -> dict[str, Any]:
