@@ -42,6 +42,8 @@ def plans(setup: Setup, objective: Objective) -> list[Plan]:
     counts = [n for n in TILES if n <= objective.most_tiles] or [1]
     # A hedge costs energy and buys latency.
     hedges = {'latency': (True,), 'deadline': (False, True)}.get(objective.goal, (False,))
+    if objective.energy_cap:
+        hedges = (False, True)
     found = [ways.local(setup, 'frontier')]
     merges = [t for t in candidates(graph) if setup.tensor_bytes(t.id) < setup.input_bytes]
     for hedge in hedges:
