@@ -201,11 +201,11 @@ def test_frontier_table_agrees_with_planning():
     graph = chain(torch.nn.Conv2d(3, 8, 3, 2, 1), torch.nn.Conv2d(8, 2, 3, 4, 1),
                   torch.nn.Conv2d(2, 16, 3, padding=1), size=(64, 64))
     setup, objective = setup_of(graph), Objective()
-    table = frontier.prepare(setup, Link(1e6), objective)
-    assert table.decide(Link(1.0)) is table.plans[0]
-    assert table.decide(Link(1e15)) is table.plans[-1]
+    table = frontier.prepare(setup, objective)
+    assert table.decide(Link(1.0), objective) is table.plans[0]
+    assert table.decide(Link(1e15), objective) is table.plans[-1]
     for bandwidth in table.bandwidths:
         link = Link(bandwidth * 1.1)
-        ours = table.decide(link).run(link).latency
+        ours = table.decide(link, objective).run(link).latency
         best = frontier.plan(setup, link, objective).run(link).latency
         assert ours <= best * 1.05

@@ -75,8 +75,12 @@ class Table:
     bandwidths: tuple[float, ...]
     plans: tuple[Plan, ...]
 
-    def decide(self, link: Link) -> Plan:
-        """Give the plan of the nearest bandwidth on a logarithmic scale (microseconds)."""
+    def decide(self, link: Link, objective: Objective) -> Plan:
+        """
+        Give the plan of the nearest bandwidth on a logarithmic scale, in microseconds.
+
+        :param objective: the one that the table was made for.
+        """
         at = bisect_left(self.bandwidths, link.bandwidth)
         if at == 0:
             return self.plans[0]
@@ -86,13 +90,15 @@ class Table:
         return self.plans[at if link.bandwidth * link.bandwidth > below * above else at - 1]
 
 
-def prepare(setup: Setup, link: Link, objective: Objective) -> Table:
+def prepare(setup: Setup, objective: Objective, link: Link | None = None) -> Table:
     """
-    Choose for a grid of bandwidths, all else being as in `link`.
+    Choose for a grid of bandwidths, all else being as in `link` (default: a link that costs
+    nothing but its bandwidth).
 
     Few candidates win anywhere, so all are tried on a coarse grid, and only the winners and those
     near them on the fine one.
     """
+    link = link or Link(MOST)
     steps = round(log(MOST / LEAST) * DENSITY)
     grid = tuple(LEAST * exp(i / DENSITY) for i in range(steps + 1))
     everything = plans(setup, objective)
