@@ -19,7 +19,7 @@ def publish_seconds(size: int = 60_000, count: int = 50, timeout: float = 10.0) 
     The reader is a participant of its own, so that bytes really leave the publisher; a short
     pause between messages lets it drain them.
 
-    :param size: bytes of data in the message.
+    :param size: bytes of data in the message, at most what Tile.msg allows.
     :returns: seconds; 0 when no reader was found within `timeout` seconds.
     """
     contexts = [Context(), Context()]
@@ -50,4 +50,5 @@ def publish_seconds(size: int = 60_000, count: int = 50, timeout: float = 10.0) 
         return statistics.median(times[count // 5:])
     finally:
         for context in contexts:
+            # Takes the nodes of the context along.
             context.try_shutdown()
