@@ -82,7 +82,7 @@ def assert_bands_are_rows(graph, pixels):
 
 
 @given(networks())
-@settings(max_examples=12, deadline=None, derandomize=True,
+@settings(max_examples=8, deadline=None, derandomize=True,
           phases=(Phase.explicit, Phase.generate), suppress_health_check=list(HealthCheck))
 def test_bands_of_random_networks_are_rows(drawn):
     network, image = drawn
