@@ -54,4 +54,4 @@ def even(graph, device: float, edge: float, **encoding) -> Setup:
 
 def proportional(graph, device: float = 1e8, edge: float = 1e9) -> Setup:
     """Times by multiply-adds, nothing for a call."""
-    return Setup(estimated(graph, device, 0.0, 1e12), estimated(graph, edge, 0.0, 1e12))
+    return Setup(*(estimated(graph, macs, 0.0, 1e12, result_bytes=16) for macs in (device, edge)))

@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck, Phase, assume, given, settings
+from hypothesis import strategies as st
 
+from intradp_ros.errors import IntraDPError
+from intradp_ros.model.capture import capture
 from intradp_ros.planning import recompute, shares, ways
 from intradp_ros.planning.link import Link
 from intradp_ros.planning.plan import Objective
@@ -15,6 +19,8 @@ from intradp_ros.planning.timeline import simulate
 from intradp_ros.tiling.engine import Engine
 
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[2] / 'tiling'))
+from random_networks import networks  # noqa: E402
 from small import even, pointwise, proportional, skipping  # noqa: E402
 
 BANDWIDTHS = (3e2, 3e3, 3e4, 3e5, 3e6)
@@ -143,34 +149,57 @@ def cases():
                 yield cuts, (*of, 0.0)
 
 
+def two_sides(engine, image, work):
+    """Frames of device and edge that are fed and compute what `work` says, and nothing else."""
+    graph = engine.graph
+    inner = [t for t in work.slices if t != graph.input]
+    device = engine.start(outputs=(), keep=inner)
+    if end := work.device[graph.input]:
+        device.feed(graph.input, 0, end, image[:, :, :end])
+    edge = engine.start(given={t: work.slices[t] for t in inner})
+    if graph.input in work.slices:
+        a, b = work.slices[graph.input]
+        edge.feed(graph.input, a, b, image[:, :, a:b])
+    for tensor in inner:
+        a, b = work.slices[tensor]
+        device.compute(tensor, a, b)
+        edge.feed(tensor, a, b, device.peek(tensor, a, b))
+    return device, edge
+
+
 @pytest.mark.parametrize('head', [False, True])
 def test_rows_of_the_exact_variant_suffice(head):
-    """What both sides are said to compute gives the whole model's output, and no more is done."""
+    """What both sides are said to compute gives the whole model's output; no more is done."""
     graph = skipping(head)
     engine = Engine(graph, least_rows=[1] * len(graph.operators))
     image = torch.rand(1, 3, 64, 8, generator=torch.Generator().manual_seed(1))
     whole = engine.run(image)
     for cuts, by_segment in cases():
-        segment = intra_dp.segments(graph, cuts)
-        work = recompute.work(graph, segment, by_segment)
-        inner = [t for t in work.slices if t != graph.input]
-        device = engine.start(outputs=(), keep=inner)
-        if work.device[graph.input]:
-            device.feed(graph.input, 0, work.device[graph.input],
-                        image[:, :, :work.device[graph.input]])
-        edge = engine.start(given={t: work.slices[t] for t in inner})
-        if graph.input in work.slices:
-            a, b = work.slices[graph.input]
-            edge.feed(graph.input, a, b, image[:, :, a:b])
-        for tensor in inner:
-            a, b = work.slices[tensor]
-            device.compute(tensor, a, b)
-            edge.feed(tensor, a, b, device.peek(tensor, a, b))
+        work = recompute.work(graph, intra_dp.segments(graph, cuts), by_segment)
+        device, edge = two_sides(engine, image, work)
         for found, true in zip(edge.outputs(), whole):
             assert (found - true).abs().max() <= 1e-5 * true.abs().max()
         assert device.rows_computed <= sum(work.device[o.output] for o in graph.operators)
         assert edge.rows_computed <= sum(graph.tensors[o.output].rows - work.edge[o.output]
                                          for o in graph.operators)
+
+
+# Each example exports a network, which takes a good part of a second.
+@settings(max_examples=20, deadline=None, derandomize=True,
+          phases=(Phase.explicit, Phase.generate), suppress_health_check=list(HealthCheck))
+@given(networks(), st.floats(0, 1), st.lists(st.floats(0, 1), min_size=2, max_size=2))
+def test_rows_suffice_on_random_networks(drawn, place, chosen):
+    try:
+        graph = capture(*drawn)
+    except IntraDPError:
+        assume(False)
+    engine = Engine(graph, least_rows=[1] * len(graph.operators))
+    count = len(graph.operators)
+    segment = intra_dp.segments(graph, [int(place * count), count])
+    work = recompute.work(graph, segment, (*sorted(chosen, reverse=True), 0.0))
+    _, edge = two_sides(engine, drawn[1], work)
+    for found, true in zip(edge.outputs(), engine.run(drawn[1])):
+        assert (found - true).abs().max() <= 1e-5 * true.abs().max()
 
 
 def test_a_halo_limit_takes_rows_away_and_a_wide_one_none():
