@@ -4,7 +4,7 @@ The camera and the ears of one robot: a process in its namespace, led by lines o
 Commands come on standard input, one a line; events go to standard output, one a line, each with
 `t`, seconds of the machine's monotonic clock (the same one in all namespaces).
 
-    {"command": "wait", "edge": true}     -> matched: the device hears and is heard, an edge answers
+    {"command": "wait", "edge": true}     -> matched: device and edge are there
     {"command": "set", "node": "device_node", "parameters": {...}}  -> set, with what was refused
     {"command": "watch", "frames": 100, "warmup": 10, "rate": 0, "pause": 0.02, "patience": 60}
         -> sent, report, detections ...; begin after the warm-up, end at the end

@@ -33,7 +33,7 @@ class Frame:
 
     @property
     def round_trip(self) -> float:
-        """Milliseconds from the camera to whoever listens to detections; NaN if they never came."""
+        """Milliseconds from camera to whoever listens to detections; NaN if none came."""
         return (self.heard[0] - self.begin) * 1e3 if self.heard else math.nan
 
 

@@ -14,11 +14,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from intradp_ros.nodes.processes import Processes, command
 from testbed import bed as beds
 from testbed import robot, usage
 from testbed.shell import BedError
-
-from intradp_ros.nodes.processes import Processes, command
 
 # Namespace of robot k.
 ROBOT = '/robot{}'
