@@ -53,18 +53,21 @@ class TestBed:
     Robots and an edge, each in a network namespace, each robot with a link and a slow processor.
 
     :param rate: bytes a second of each link, each way.
+    :param caches: folder for what nodes keep (profiles): the two sides are two machines, and
+        have the same name.
     :raises BedError: when this machine cannot have it, with the cure.
     """
 
     __test__ = False  # no test, whatever pytest thinks of its name
 
     def __init__(self, robots: int = 1, rate: float = 10e6, robot: Processor | None = None,
-                 edge: Processor | None = None):
+                 edge: Processor | None = None, caches: Path | None = None):
         shell.require()
         default_robot, default_edge = default_processors(robots)
         self.robot, self.edge = robot or default_robot, edge or default_edge
         self.count, self._rate = robots, rate
         self._name = f'{PREFIX}-{os.getpid()}'
+        self._caches = caches
         self.links: list[network.Link] = []
 
     def __enter__(self) -> 'TestBed':
@@ -93,11 +96,22 @@ class TestBed:
         group = self._groups[number]
         core = self.robot.cores[number % len(self.robot.cores)]
         # The group first: in a namespace of its own, /sys has no control groups.
-        return [*(joining(group) if group else ()), *within(self._robots[number], (core,))]
+        return [*(joining(group) if group else ()), *within(self._robots[number], (core,)),
+                *self._keeping('robot')]
 
     def on_edge(self) -> list[str]:
         """Give the words that make a command run on the edge."""
-        return within(self._edge, self.edge.cores)
+        return [*within(self._edge, self.edge.cores), *self._keeping('edge')]
+
+    def _keeping(self, side: str) -> list[str]:
+        return ['env', f'XDG_CACHE_HOME={self._caches / side}', f'TORCH_HOME={torch_home()}'] \
+            if self._caches else []
+
+
+def torch_home() -> Path:
+    """Say where torch keeps weights that it has downloaded: both sides may share these."""
+    cache = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
+    return Path(os.environ.get('TORCH_HOME') or Path(cache) / 'torch')
 
 
 def within(namespace: str, cores: Sequence[int]) -> list[str]:
