@@ -17,16 +17,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch
+from tqdm import tqdm
+
 import bench_model
 import grid
 import prediction
 import report
-import torch
-from methods import METHODS
-from tqdm import tqdm
-
 from intradp_ros.errors import IntraDPError, ParameterError
 from intradp_ros.version import version
+from methods import METHODS
 from testbed import summary
 from testbed.bed import Processor, TestBed, default_processors
 from testbed.shell import BedError
@@ -97,17 +97,22 @@ def host(args: argparse.Namespace) -> dict[str, object]:
 
 # -- one group of cells --------------------------------------------------------------------------
 
+def bed_of(args: argparse.Namespace, robots: int = 1) -> TestBed:
+    """Describe the bed that the options ask for."""
+    robot, edge = default_processors(robots)
+    if args.share:
+        robot = Processor(args.share, robot.cores)
+    return TestBed(robots, 100e6, robot, edge, (args.out / 'cache').absolute())
+
+
 @contextmanager
 def running(args: argparse.Namespace, model: dict[str, object], robots: int = 1,
             topology: str = 'split', servers: bool = False, label: str = '',
             images: Path | None = None) -> Iterator[tuple[TestBed, System]]:
     """Make a bed and start the nodes in it."""
-    robot, edge = default_processors(robots)
-    if args.share:
-        robot = Processor(args.share, robot.cores)
     images = images or args.out / 'images.npy'
     bench_model.draw_images(images, args.seed)
-    with TestBed(robots, 100e6, robot, edge, args.out / 'cache') as bed, \
+    with bed_of(args, robots) as bed, \
             System(bed, args.out / 'logs' / (label or topology), model, images,
                    {'deadline_ms': NO_DEADLINE}, topology, servers) as system:
         yield bed, system
@@ -121,10 +126,7 @@ def calibrate(args: argparse.Namespace, name: str) -> dict:
     if found:
         return found
     model = bench_model.parameters(name)
-    robot, edge = default_processors()
-    if args.share:
-        robot = Processor(args.share, robot.cores)
-    with TestBed(1, 100e6, robot, edge, args.out / 'cache') as bed:
+    with bed_of(args) as bed:
         device, server = prediction.measure(bed, model, 8.0 if args.quick else 30.0)
     with running(args, model, label=f'calibration-{name}') as (_, system):
         started = {process: system.matched - begin for process, begin in system.started.items()}
@@ -284,12 +286,12 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run; SIGINT and SIGTERM end it and everything that it made."""
+def ending_well(call: Callable[[], int]) -> int:
+    """Give a command's exit code; SIGINT and SIGTERM end it and everything that it made."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:
-        return run(parse(arguments))
+        return call()
     except KeyboardInterrupt:
         print('interrupted; namespaces, qdiscs and groups are removed; call again to go on',
               file=sys.stderr)
@@ -297,6 +299,11 @@ def main(arguments: list[str] | None = None) -> int:
     except IntraDPError as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command."""
+    return ending_well(lambda: run(parse(arguments)))
 
 
 if __name__ == '__main__':

@@ -7,10 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from methods import METHODS
-
 from intradp_ros import files
 from intradp_ros.errors import ParameterError
+from methods import METHODS
 
 RHOS = (1 / 8, 1 / 4, 1 / 2, 1.0, 2.0, 4.0, 8.0)
 # Below this a median says too little.

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import grid
 import plots
-from methods import EXACT_RIVALS, METHODS
-
 from intradp_ros import files
+from methods import EXACT_RIVALS, METHODS
 
 # Issue 7, "Must hold".
 NEAREST_RIVAL, AT_ONE, OVER_BOUND, BOUND_MS, OVER_JPEG = 1.03, 0.65, 1.25, 5.0, 0.9

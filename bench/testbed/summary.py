@@ -86,6 +86,32 @@ def percentiles(values: Sequence[float]) -> dict[str, float]:
         f'p{q}': float(np.percentile(values, q)) for q in (5, 25, 50, 75, 95, 99)}
 
 
+def weighted_percentiles(points: Sequence[tuple[float, float]], end: float) -> dict[str, float]:
+    """
+    Give mean, p50, p95 and p99 over time: a value counts for as long as it was the newest.
+
+    :param points: (time, value), ascending.
+    :param end: time at which the last one ends.
+    """
+    if not points:
+        return dict.fromkeys(('mean', 'p50', 'p95', 'p99'), math.nan)
+    times, values = np.array(points, float).T
+    weights = np.diff(np.append(times, max(end, times[-1])))
+    if not weights.sum():
+        weights = np.ones(len(values))
+    order = np.argsort(values)
+    reached = np.cumsum(weights[order]) / weights.sum()
+    return {'mean': float(np.average(values, weights=weights))} | {
+        f'p{q}': float(values[order][min(np.searchsorted(reached, q / 100), len(values) - 1)])
+        for q in (50, 95, 99)}
+
+
+def throughput(processed: Sequence[Frame]) -> float:
+    """Frames a second, from the first image to the last detections."""
+    heard = [frame.heard[0] for frame in processed if frame.heard]
+    return len(heard) / (max(heard) - processed[0].begin) if heard else 0.0
+
+
 def median_interval(values: Sequence[float], draws: int = 2000, seed: int = 0) -> list[float]:
     """
     Give the 95 % interval of the median by bootstrap (Efron 1979, percentile method).
