@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from intradp_ros.msg import FrameReport, LinkState, Plan, Tile
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter as Value
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -16,6 +15,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, LabelInfo
 
+from intradp_ros.msg import FrameReport, LinkState, Plan, Tile
 from intradp_ros.nodes import conversions, qos
 from intradp_ros.nodes.camera_node import CameraNode
 from intradp_ros.nodes.device_node import DeviceNode

@@ -1,0 +1,123 @@
+"""The cells of the comparison: which there are, in what order, how long they take. Pure."""
+
+import itertools
+import json
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from intradp_ros import files
+from intradp_ros.errors import ParameterError
+from methods import METHODS
+
+RHOS = (1 / 8, 1 / 4, 1 / 2, 1.0, 2.0, 4.0, 8.0)
+# Below this a median says too little.
+LEAST_FRAMES = 10
+# Seconds that it takes until the nodes of a group know each other (on a quarter of a core).
+START = 45.0
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One method at one rho = C/D on one model."""
+
+    model: str
+    rho: float
+    method: str
+
+    @property
+    def name(self) -> str:
+        """Name of its file."""
+        return f'{self.model}-{self.method}-rho{self.rho:g}'
+
+
+def cells(models: Sequence[str], rhos: Sequence[float], methods: Sequence[str]) -> list[Cell]:
+    """
+    Give every combination.
+
+    :raises ParameterError: for a method that there is not, or a rho that cannot be.
+    """
+    unknown = set(methods) - set(METHODS)
+    if unknown:
+        raise ParameterError(f'unknown methods {", ".join(sorted(unknown))}; there are: '
+                             f'{", ".join(METHODS)}')
+    if min(rhos, default=1) <= 0:
+        raise ParameterError(f'rho has to be above 0, got {min(rhos)}')
+    return [Cell(*combination) for combination in itertools.product(models, rhos, methods)]
+
+
+def groups(wanted: Iterable[Cell], seed: int) -> list[list[Cell]]:
+    """
+    Shuffle cells, and bring together those that the same processes can run.
+
+    Starting the nodes takes longer than most cells, and modes can be changed while they run.
+    Models keep their order; within a model the order of groups and of a group's cells is random,
+    so that no method always comes after the same other.
+    """
+    shuffled = random.Random(seed)
+    by_group: dict[tuple[str, str, bool], list[Cell]] = {}
+    for cell in wanted:
+        method = METHODS[cell.method]
+        by_group.setdefault((cell.model, method.topology, method.servers), []).append(cell)
+    models = list(dict.fromkeys(model for model, _, _ in by_group))
+    ordered = sorted(by_group, key=lambda key: (models.index(key[0]), shuffled.random()))
+    for members in by_group.values():
+        shuffled.shuffle(members)
+    return [by_group[key] for key in ordered]
+
+
+def frame_seconds(cell: Cell, device: float) -> float:
+    """
+    Guess how long a frame takes, from the device's own time for it (seconds).
+
+    Methods that choose are at least as fast as the device; JPEG is about a tenth of the bytes.
+    """
+    sent = {'local': 0.0, 'offload': 1.0, 'split': 1.0, 'jpeg_offload': 0.1,
+            'compressed_topic': 0.15}
+    return device * max(sent.get(cell.method, 1.0 if cell.rho < 1 else 0.0) * cell.rho,
+                        0.5 if cell.method in ('jpeg_offload', 'compressed_topic') else 1.0)
+
+
+def frames_that_fit(remaining: Sequence[Cell], device: dict[str, float], wanted: int, warmup: int,
+                    seconds: float, seed: int = 0) -> int:
+    """
+    Give the number of frames a cell, at most `wanted`, with which the cells end in time.
+
+    :param device: seconds that the device takes for a frame, by model.
+    """
+    if not remaining:
+        return wanted
+    starts = START * len(groups(remaining, seed))
+    each = sum(frame_seconds(cell, device[cell.model]) for cell in remaining)
+    fitting = int((seconds - starts) / each) - warmup
+    return min(wanted, max(LEAST_FRAMES, fitting))
+
+
+# -- files of results ----------------------------------------------------------------------------
+
+def save(folder: Path, name: str, result: dict) -> None:
+    """Write one result as a file that is there whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files.write(folder / f'{name}.json', (json.dumps(result, indent=1) + '\n').encode())
+
+
+def load(folder: Path, name: str) -> dict | None:
+    """Read a result; None when there is none."""
+    path = folder / f'{name}.json'
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def pending(wanted: Iterable[Cell], folder: Path) -> list[Cell]:
+    """
+    Give the cells that have no result yet.
+
+    A method that the nodes refused is asked for again: they may have learnt it.
+    """
+    return [cell for cell in wanted
+            if (found := load(folder, cell.name)) is None or 'refused' in found]
+
+
+def result_of(cell: Cell, **facts: object) -> dict:
+    """Put together what a cell's file holds."""
+    return asdict(cell) | facts

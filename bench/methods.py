@@ -1,0 +1,50 @@
+"""The methods that are compared, as parameters of the nodes."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Method:
+    """
+    `parameters` are set on the device node; what it does not know it refuses, and the report says
+    so. `topology` and `servers` are those of testbed.system.System. `lossless`: its detections
+    are the whole model's on the camera's image. `adaptive`: it decides by itself how frames are
+    run; the others do the same on every link.
+    """
+
+    text: str
+    parameters: dict[str, object] = field(default_factory=dict)
+    topology: str = 'split'
+    servers: bool = False
+    lossless: bool = True
+    adaptive: bool = False
+
+
+def _planner(name: str, text: str) -> Method:
+    return Method(text, {'mode': name, 'codec': 'uint8'}, adaptive=True)
+
+
+METHODS = {
+    'local': Method('whole model on the robot', {'mode': 'local'}),
+    'offload': Method('uint8 input to the edge, band by band',
+                      {'mode': 'offload', 'codec': 'uint8'}),
+    'jpeg_offload': Method('JPEG bands (quality 90) to the edge',
+                           {'mode': 'offload', 'codec': 'jpeg'}, lossless=False),
+    'compressed_topic': Method('image_transport: CompressedImage topic (quality 95), whole node '
+                               'on the edge', topology='remote', lossless=False),
+    'split': Method('upper half of the natural bottleneck on the robot, rest raw',
+                    {'mode': 'split', 'codec': 'uint8'}),
+    'neurosurgeon': _planner('neurosurgeon', 'best cut after a layer (Kang 2017)'),
+    'cic': _planner('cic', 'minimum cut, compressed (DADS, CIC 2022)'),
+    'dynamic_split': _planner('dynamic_split', 'natural bottlenecks (Bakhtiarnia 2022)'),
+    'intra_dp': _planner('intra_dp', 'shares of rows per operator (Intra-DP 2025), exact'),
+    'coacto': _planner('coacto', 'tiles, earliest finish (CoActo 2024)'),
+    'frontier': _planner('frontier', 'this package, exact'),
+    'auto': Method('this package, accuracy budget 0.01 mAP',
+                   {'mode': 'auto', 'max_map_drop': 0.01}, servers=True, lossless=False,
+                   adaptive=True),
+}
+# Without a frontier of its own: what p50(frontier) has to be at least as good as.
+OURS = ('frontier', 'auto')
+EXACT_RIVALS = tuple(name for name, method in METHODS.items()
+                     if method.lossless and name not in OURS)

@@ -1,0 +1,217 @@
+"""
+The report: tables and plots of what a folder of results holds. Measures nothing.
+
+`table_of` and what it calls are pure: results in, Markdown out.
+"""
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import grid
+import plots
+from intradp_ros import files
+from methods import EXACT_RIVALS, METHODS
+
+# Issue 7, "Must hold".
+NEAREST_RIVAL, AT_ONE, OVER_BOUND, BOUND_MS, OVER_JPEG = 1.03, 0.65, 1.25, 5.0, 0.9
+INTRODUCTION = """# Measured comparison
+
+Written by `scripts/bench`; the JSON behind it lies beside it. Robot and edge are processes in two
+network namespaces of one machine that talk over DDS (Fast DDS, UDP); the robot has a share of one
+core, the edge another core, the link is limited by `tc tbf` in both directions. The next image is
+published when the detections of the last have been heard and a pause has passed: nothing queues.
+
+rho = C / D: time of the uint8 input on the link over time of the model on the robot. *Latency* is
+from the arrival of the image at the device node to its detections (FrameReport); for
+`compressed_topic`, whose node is on the edge, from before JPEG encoding on the robot to the
+detections there. *Camera to listener* adds the image's own way between processes on the robot.
+Medians with the 95 % interval of the median (bootstrap). Classification networks are left out: the
+nodes run detectors.
+"""
+SEQUENTIAL = ('local', 'offload', 'neurosurgeon', 'cic', 'dynamic_split')
+
+
+def write(folder: Path, path: Path) -> Path:
+    """Write the report beside its plots."""
+    cells = [grid.load(folder / 'cells', file.stem)
+             for file in sorted((folder / 'cells').glob('*.json'))]
+    parts = [head(grid.load(folder, 'host') or {})]
+    models = list(dict.fromkeys(cell['model'] for cell in cells))
+    pictures = path.parent / f'{path.stem.lower()}_plots'
+    for model in models:
+        mine = [cell for cell in cells if cell['model'] == model]
+        calibration = grid.load(folder, f'calibration-{model}')
+        parts += [section(model, mine, calibration), verdicts(mine), costs(mine)]
+        parts += [f'![{title}]({os.path.relpath(file, path.parent)})\n'
+                  for title, file in plots.of_model(model, mine, calibration, folder, pictures)]
+    for name, render in (('replay', replay), ('scale', scale)):
+        for file in sorted(folder.glob(f'{name}-*.json')):
+            found = grid.load(folder, file.stem)
+            parts.append(render(found))
+            parts += [f'![{title}]({os.path.relpath(picture, path.parent)})\n'
+                      for title, picture in getattr(plots, f'of_{name}')(found, pictures)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    files.write(path, '\n'.join(parts).encode())
+    return path
+
+
+def head(host: dict) -> str:
+    """Say what this is and where it was measured."""
+    facts = [row(name, ', '.join(map(str, value)) if isinstance(value, list) else value)
+             for name, value in host.items()]
+    return '\n'.join([INTRODUCTION, row('', ''), row('---', '---'), *facts, ''])
+
+
+def latency(cell: dict) -> dict[str, float]:
+    """Give a cell's latency figures (see `head` for what is measured)."""
+    remote = METHODS[cell['method']].topology == 'remote'
+    return cell['figures']['round_trip_ms' if remote else 'latency_ms']
+
+
+def interval(cell: dict) -> list[float]:
+    """Give the interval of its median."""
+    remote = METHODS[cell['method']].topology == 'remote'
+    return cell['figures'][f'{"round_trip" if remote else "latency"}_median_interval_ms']
+
+
+def section(model: str, cells: Sequence[dict], calibration: dict | None) -> str:
+    """Give the table of medians by method and rho."""
+    rhos = sorted({cell['rho'] for cell in cells})
+    by_place = {(cell['method'], cell['rho']): cell for cell in cells}
+    methods = [name for name in METHODS if any(cell['method'] == name for cell in cells)]
+
+    def cell_text(method: str, rho: float) -> str:
+        found = by_place.get((method, rho))
+        if found is None:
+            return ''
+        if 'refused' in found:
+            return 'not run'
+        low, high = interval(found)
+        text = f'{latency(found)["p50"]:.0f} ({low:.0f}-{high:.0f})'
+        best = min((latency(c)['p50'] for c in cells
+                    if c['rho'] == rho and 'figures' in c and METHODS[c['method']].lossless),
+                   default=math.inf)
+        bold = METHODS[method].lossless and latency(found)['p50'] <= best
+        return f'**{text}**' if bold else text
+    lines = [f'## {model}', '']
+    if calibration:
+        lines += [f'D {calibration["device_ms"]:.1f} ms on the robot, '
+                  f'{calibration["edge_ms"]:.1f} ms on the edge, input '
+                  f'{calibration["input_bytes"] / 1e3:.0f} kB.', '']
+    lines += ['Median latency in ms by rho; the best lossless one is bold; * may be lossy.', '',
+              row('method', *(f'{rho:g}' for rho in rhos)), row(*['---'] * (len(rhos) + 1))]
+    for method in methods:
+        star = '' if METHODS[method].lossless else ' *'
+        lines.append(row(method + star, *(cell_text(method, rho) for rho in rhos)))
+    for key, text in (('exact_bound_ms', 'bound of any exact schedule'),
+                      ('parallel_ms', 'D C / (D + C)')):
+        values = [next((c[key] for c in cells if c['rho'] == rho and key in c), math.nan)
+                  for rho in rhos]
+        lines.append(row(f'*{text}*', *(f'{v:.0f}' if math.isfinite(v) else '' for v in values)))
+    refused = {cell['method']: cell['refused'] for cell in cells if 'refused' in cell}
+    lines += ['', *(f'- not run: {name}: {why}' for name, why in refused.items()), '']
+    return '\n'.join(lines)
+
+
+def verdicts(cells: Sequence[dict]) -> str:
+    """Hold `frontier` and `auto` against what issue 7 asks of them, win or lose."""
+    at = {(cell['method'], cell['rho']): latency(cell)['p50'] for cell in cells
+          if 'figures' in cell}
+    bound = {cell['rho']: cell['exact_bound_ms'] for cell in cells if 'exact_bound_ms' in cell}
+    lines = [row('rho', 'asked', 'measured', 'allowed', 'holds'), row(*['---'] * 5)]
+
+    def judge(rho: float, asked: str, measured: float, allowed: float, unit: str = '') -> None:
+        lines.append(row(f'{rho:g}', asked, f'{measured:.2f}{unit}', f'{allowed:.2f}{unit}',
+                         'yes' if measured <= allowed else '**no**'))
+    for rho in sorted({rho for _, rho in at}):
+        frontier, auto = at.get(('frontier', rho)), at.get(('auto', rho))
+        rivals = {name: at[name, rho] for name in EXACT_RIVALS if (name, rho) in at}
+        if frontier and rivals:
+            best = min(rivals, key=rivals.get)
+            judge(rho, f'frontier / best other exact method ({best})', frontier / rivals[best],
+                  NEAREST_RIVAL)
+        cuts = [rivals[name] for name in SEQUENTIAL if name in rivals]
+        if frontier and cuts and rho == 1:
+            judge(rho, 'frontier / best of local, offload, sequential cuts', frontier / min(cuts),
+                  AT_ONE)
+        if frontier and rho in bound and 1 / 4 <= rho <= 4:
+            judge(rho, 'frontier against the exact bound', frontier,
+                  OVER_BOUND * bound[rho] + BOUND_MS, ' ms')
+        if auto and ('jpeg_offload', rho) in at:
+            judge(rho, 'auto / jpeg_offload', auto / at['jpeg_offload', rho], OVER_JPEG)
+    return '\n'.join([*lines, '']) if len(lines) > 2 else ''
+
+
+def costs(cells: Sequence[dict]) -> str:
+    """Give the table of what each cell cost, delivered and found."""
+    lines = ['<details><summary>Every cell: spread, bytes, processor time, memory, messages'
+             '</summary>', '',
+             row('method', 'rho', 'frames', 'p50', 'p95', 'p99', 'camera to listener p50',
+                 'expected', 'kB a frame', 'kB on the link', 'robot CPU ms', 'edge CPU ms',
+                 'peak MB robot/edge', 'modes', 'missing/twice/late', 'differing'),
+             row(*['---'] * 16)]
+    for cell in sorted(cells, key=lambda c: (c['rho'], list(METHODS).index(c['method']))):
+        if 'figures' not in cell:
+            continue
+        figures, times = cell['figures'], latency(cell)
+        cpu, memory = figures['cpu_ms_per_frame'], figures['peak_memory']
+        expected = cell.get('expected')
+        lines.append(row(
+            cell['method'], f'{cell["rho"]:g}', figures['frames'],
+            *(f'{times[p]:.0f}' for p in ('p50', 'p95', 'p99')),
+            f'{figures["round_trip_ms"]["p50"]:.0f}',
+            f'{expected["latency_ms"]:.0f} {expected["way"]}' if expected else '',
+            f'{figures["bytes_per_frame"] / 1e3:.0f}',
+            f'{figures["link_bytes_per_frame"]["up"] / 1e3:.0f}',
+            f'{cpu.get("device0", 0):.0f}', f'{cpu.get("edge", 0):.0f}',
+            f'{memory.get("device0", 0) / 1e6:.0f}/{memory.get("edge", 0) / 1e6:.0f}',
+            ', '.join(f'{k} {v}' for k, v in figures['modes'].items()),
+            f'{figures["missing"]}/{figures["duplicated"]}/{figures["reordered"]}',
+            cell['differing']))
+    return '\n'.join([*lines, '', '</details>', ''])
+
+
+def replay(found: dict) -> str:
+    """Give the table of one trace."""
+    lines = [f'## Replay: {found["trace"]} ({found["model"]})', '',
+             f'{found["seconds"]:.0f} s, mean {found["mean_rate"] / 1e6:.1f} MB/s, deadline '
+             f'{found["deadline_ms"]:.0f} ms. Percentiles are weighted by time: a frame counts '
+             'for as long as it was the newest, or slow methods would have few slow frames. '
+             'Regret: mean over the seconds of the trace of its latency less that of the method '
+             'that was best in that second, among those that do not adapt.', '',
+             row('method', 'frames', 'mean', 'p50', 'p95', 'p99', 'misses', 'kB a frame',
+                 'regret ms', 'modes', 'missing/twice/late'), row(*['---'] * 11)]
+    for name, cell in found['methods'].items():
+        if 'refused' in cell:
+            lines.append(row(name, f'not run: {cell["refused"]}', *[''] * 9))
+            continue
+        times = cell['weighted_ms']
+        figures = cell['figures']
+        lines.append(row(
+            name, figures['frames'], *(f'{times[p]:.0f}' for p in ('mean', 'p50', 'p95', 'p99')),
+            f'{figures["deadline_misses"]}', f'{figures["bytes_per_frame"] / 1e3:.0f}',
+            f'{cell["regret_ms"]:.1f}',
+            ', '.join(f'{k} {v}' for k, v in figures['modes'].items()),
+            f'{figures["missing"]}/{figures["duplicated"]}/{figures["reordered"]}'))
+    return '\n'.join([*lines, ''])
+
+
+def scale(found: dict) -> str:
+    """Give the table of one series: robots, tiles or input sizes."""
+    lines = [f'## {found["title"]}', '', found['text'], '',
+             row(found['variable'], 'p50', 'p95', 'frames a second', 'kB a frame', 'note'),
+             row(*['---'] * 6)]
+    for point in found['points']:
+        lines.append(row(point['value'], f'{point["p50"]:.0f}', f'{point["p95"]:.0f}',
+                         f'{point["throughput"]:.2f}', f'{point["bytes"] / 1e3:.0f}',
+                         point.get('note', '')))
+    return '\n'.join([*lines, ''])
+
+
+def row(*values: object) -> str:
+    """Format a row of a table."""
+    return '| ' + ' | '.join(map(str, values)) + ' |'
+
+

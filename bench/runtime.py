@@ -1,0 +1,299 @@
+"""
+What must hold of the runtime, measured with processes in network namespaces (root).
+
+Each run writes its figures into OUT.json and OUT.md, beside those of the other runs; together they
+take about an hour without the soak of 30 minutes.
+"""
+
+import argparse
+import json
+import random
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tqdm import tqdm
+
+import bench_model
+import compare
+import expectation
+import runtime_checks as checks
+from intradp_ros import files
+from runtime_checks import Check
+from testbed import summary
+from testbed.bed import TestBed
+from testbed.system import ROBOT, Disturbance, Recording, System
+
+MBIT = 1e6 / 8
+
+
+class Bench:
+    """What all runs share: options, and ways to watch."""
+
+    def __init__(self, args: argparse.Namespace):
+        self.args, self.frames = args, args.frames or (20 if args.quick else 300)
+        self.model = bench_model.parameters(args.model)
+
+    def running(self, label: str, robots: int = 1, servers: bool = False):
+        """Make a bed with nodes in it."""
+        return compare.running(self.args, self.model, robots, 'split', servers, label)
+
+    def watch(self, system: System, mode: str, disturbance: Disturbance | None = None,
+              deadline_ms: float | None = None, **options: object) -> list[Recording]:
+        """Set a mode on every robot and watch."""
+        for number in range(len(system.robots)):
+            system.set({'mode': mode, 'codec': 'uint8',
+                        'deadline_ms': deadline_ms or self.args.deadline_ms}, number)
+        with tqdm(total=self.frames, desc=mode, unit='frame', leave=False) as bar:
+            return system.watch(disturbance, lambda n: bar.update(n - bar.n), **(
+                {'frames': self.frames, 'warmup': 10} | options))
+
+
+def figures(recording: Recording) -> dict:
+    """Sum up one robot."""
+    return summary.summarize(recording.events, recording.used, recording.crossed)
+
+
+def p50(recording: Recording) -> float:
+    """Median latency in ms."""
+    return figures(recording)['latency_ms']['p50']
+
+
+# -- the runs ------------------------------------------------------------------------------------
+
+def steady(bench: Bench) -> dict:
+    """a: steady links: how far from what was planned, and what transport costs."""
+    made, seen = [], {}
+    with compare.bed_of(bench.args) as bed:
+        setup = expectation.setup(*expectation.measure(bed, bench.model,
+                                                     5.0 if bench.args.quick else 30.0))
+    with bench.running('steady') as (bed, system):
+        for mbit in (5, 20, 80):
+            rate = mbit * MBIT
+            bed.links[0].set_rate(rate)
+            for mode in dict.fromkeys((bench.args.mode, 'offload')):
+                recording, = bench.watch(system, mode, deadline_ms=compare.NO_DEADLINE)
+                seen[f'{mode} at {mbit} Mbit/s'] = found = figures(recording)
+                made.append(checks.delivered(found, f'{mode} at {mbit} Mbit/s'))
+                expected = expectation.expected(setup, mode, rate)
+                if expected:
+                    found['expected'] = expected
+                    made.append(Check(f'{mode} at {mbit} Mbit/s: p50 / what was planned',
+                                      found['latency_ms']['p50'] / expected['latency_ms'], 1.25))
+                if mode == 'offload':
+                    overhead = [f.latency - f.report['edge_compute_ms']
+                                - f.report['bytes'] / rate * 1e3
+                                for f in summary.frames(recording.events)]
+                    made.append(Check(
+                        f'offload at {mbit} Mbit/s: latency less bytes/bandwidth less edge '
+                        'compute', statistics.median(overhead), 5.0, 'ms'))
+    return result(made, seen)
+
+
+def loss(bench: Bench) -> dict:
+    """b: random loss of packets."""
+    made, seen = [], {}
+    with bench.running('loss') as (bed, system):
+        bed.links[0].set_rate(20 * MBIT)
+        for share in (0.0, 0.01, 0.05):
+            bed.links[0].set_loss(share)
+            recording, = bench.watch(system, bench.args.mode)
+            seen[f'{share:.0%}'] = figures(recording)
+            made.append(checks.delivered(seen[f'{share:.0%}'], f'loss {share:.0%}'))
+    p95 = {name: found['latency_ms']['p95'] for name, found in seen.items()}
+    made.append(Check('p95 at 5 % loss / without', p95['5%'] / p95['0%'], 2.0))
+    return result(made, seen)
+
+
+def again(act: Callable[[], None], undo: Callable[[], None], hold: float,
+          acted: list[float], undone: list[float], pause: tuple[float, float]) -> Disturbance:
+    """Act at random moments, undo after `hold` seconds, note when; leaves it undone."""
+    active = False
+    try:
+        while True:
+            yield random.uniform(*pause)
+            active = True
+            act()
+            acted.append(time.monotonic())
+            yield hold
+            undo()
+            undone.append(time.monotonic())
+            active = False
+    finally:
+        if active:
+            undo()
+
+
+def outages(bench: Bench) -> dict:
+    """c: the link is cut, the edge stopped, killed and started again, the server killed."""
+    made, seen = [], {}
+    with bench.running('outages', servers=True) as (bed, system):
+        link = bed.links[0]
+        link.set_rate(20 * MBIT)
+
+        def restart(name: str) -> None:
+            if name not in system.processes.running:
+                system.start_edge() if name == 'edge' else system.start_server()
+
+        def cut(seconds: float) -> tuple:
+            return (lambda: link.set_up(False)), (lambda: link.set_up(True)), seconds
+
+        def send(number: int) -> Callable[[], None]:
+            return lambda: system.process('edge').send_signal(number)
+        disturbances = {
+            'link cut for 0.1 s': cut(0.1), 'link cut for 0.5 s': cut(0.5),
+            'link cut for 3 s': cut(3.0),
+            'edge stopped for 2 s': (send(signal.SIGSTOP), send(signal.SIGCONT), 2.0),
+            'edge killed': (lambda: system.kill('edge'), lambda: restart('edge'), 1.0),
+            'parameter server killed': (lambda: system.kill('server0'),
+                                        lambda: restart('server0'), 1.0),
+        }
+        for what, (act, undo, hold) in disturbances.items():
+            acted: list[float] = []
+            undone: list[float] = []
+            # What is started again needs its time: about as long as the nodes took at first.
+            pause = (20.0, 40.0) if 'killed' in what else (2.0, 5.0)
+            least = 3 if 'killed' in what else 1
+            recording, = bench.watch(
+                system, bench.args.mode, again(act, undo, hold, acted, undone, pause),
+                **({'frames': 10**6, 'seconds': least * (hold + max(pause))}
+                   if 'killed' in what or bench.args.quick else {}))
+            frames = summary.frames(recording.events)
+            found = seen[what] = figures(recording) | {
+                'times': len(acted), 'returns_s': checks.returns(frames, undone[:-1] or undone)}
+            made.append(checks.delivered(found, what))
+            if 'killed' not in what:
+                made.append(Check(f'{what}: longest until a frame is on the link again',
+                                  max(found['returns_s'], default=float('nan')), 1.0, 's'))
+    return result(made, seen)
+
+
+def drop(bench: Bench) -> dict:
+    """d: bandwidth drops tenfold in the middle of a frame."""
+    with bench.running('drop') as (bed, system):
+        link, dropped = bed.links[0], []
+        local, = bench.watch(system, 'local')
+        link.set_rate(80 * MBIT)
+        recording, = bench.watch(system, bench.args.mode, again(
+            lambda: link.set_rate(8 * MBIT), lambda: link.set_rate(80 * MBIT), 1.5, dropped, [],
+            (1.0, 3.0)), deadline_ms=compare.NO_DEADLINE)
+    alone = p50(local)
+    frames = checks.hit(summary.frames(recording.events), dropped)
+    latencies = [frame.latency for frame in frames]
+    seen = {'local': figures(local), bench.args.mode: figures(recording),
+            'dropped in mid-frame_ms': latencies}
+    return result([
+        checks.delivered(seen[bench.args.mode], 'all frames'),
+        Check(f'longest of {len(frames)} frames / p50 alone on the device',
+              max(latencies, default=float('nan')) / alone, 1.1)], seen)
+
+
+def robots(bench: Bench) -> dict:
+    """e: three robots on one edge, and one of them goes mad."""
+    with bench.running('robots', 3) as (bed, system):
+        for link in bed.links:
+            link.set_rate(40 * MBIT)
+        calm = bench.watch(system, bench.args.mode, deadline_ms=compare.NO_DEADLINE)
+        flood = flooding(bench, bed, 2)
+        try:
+            mad = bench.watch(system, bench.args.mode, deadline_ms=compare.NO_DEADLINE,
+                              robots=(0, 1))
+        finally:
+            flood.send_signal(signal.SIGINT)
+            flood.wait()
+    before, after = [p50(r) for r in calm], [p50(r) for r in mad]
+    made = [checks.delivered(figures(r), f'robot {k}') for k, r in enumerate(calm)]
+    made += [checks.delivered(figures(r), f'robot {k}, flood') for k, r in enumerate(mad)]
+    made.append(Check('largest p50 / smallest p50', max(before) / min(before), 1.3))
+    made += [Check(f'robot {k}: p50 with a flooding robot / without', b / a, 1.1)
+             for k, (a, b) in enumerate(zip(before, after))]
+    return result(made, {'calm': [figures(r) for r in calm], 'flood': [figures(r) for r in mad]})
+
+
+def flooding(bench: Bench, bed: TestBed, number: int) -> subprocess.Popen:
+    """Start the flood from a robot's namespace."""
+    from testbed.bed import ENVIRONMENT
+    identity = bench_model.build(bench.model).identity
+    script = Path(__file__).with_name('testbed') / 'flood.py'
+    return subprocess.Popen(
+        ['env', *(f'{k}={v}' for k, v in ENVIRONMENT.items()), *bed.on_robot(number),
+         sys.executable, str(script), '--namespace', ROBOT.format(number), '--model', identity],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def soak(bench: Bench) -> dict:
+    """f: half an hour at full rate: nothing grows."""
+    seconds = 60 * (bench.args.minutes or (2 if bench.args.quick else 30))
+    with bench.running('soak', servers=True) as (bed, system):
+        bed.links[0].set_rate(80 * MBIT)
+        recording, = bench.watch(system, bench.args.mode, frames=10**7, seconds=seconds,
+                                 pause=0.0)
+    made, seen = [checks.delivered(figures(recording), 'all frames')], {}
+    for process in recording.used:
+        grown = seen[process] = checks.growth(recording.samples, process)
+        made += [Check(f'{process}: growth of memory after the first minute',
+                       100 * grown['memory'], 2.0, '%'),
+                 Check(f'{process}: threads more', grown['threads'], 0),
+                 Check(f'{process}: open files more', grown['files'], 0)]
+    return result(made, {'figures': figures(recording), 'growth': seen})
+
+
+def result(made: list[Check], seen: dict) -> dict:
+    """Give what a run leaves in the file."""
+    return {'checks': [check.plain() for check in made], 'seen': seen}
+
+
+RUNS = {run.__name__: run for run in (steady, loss, outages, drop, robots, soak)}
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    runs = '\n'.join(f'  {name:<8} {run.__doc__}' for name, run in RUNS.items())
+    parser = argparse.ArgumentParser(
+        description=f'{__doc__}\nruns:\n{runs}\n  all      a to f',
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add('runs', nargs='+', choices=[*RUNS, 'all'], metavar='RUN', help='one of those above')
+    add('--quick', action='store_true', help='20 frames each, a soak of 2 minutes')
+    add('--mode', default='frontier', help='mode of the device node (default %(default)s)')
+    add('--model', default='demo_detector', help='default: %(default)s')
+    add('--frames', type=int, help='frames of a run (default 300)')
+    add('--minutes', type=float, help='of the soak (default 30)')
+    add('--deadline-ms', type=float, default=1000.0, help='default: %(default)g')
+    add('--share', type=float, help='share of a core that a robot has (default 0.25)')
+    add('--seed', type=int, default=0)
+    add('--out', type=Path, default=Path('bench/results/runtime'), metavar='PATH',
+        help='write PATH.json and PATH.md, keep logs in PATH/ (default %(default)s)')
+    return parser.parse_args(arguments)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make the runs, one after the other; 1 when something does not hold."""
+    path = args.out.with_suffix('.json')
+    path.parent.mkdir(parents=True, exist_ok=True)
+    found = json.loads(path.read_text()) if path.exists() else {}
+    names = list(RUNS) if 'all' in args.runs else args.runs
+    for name in tqdm(names, 'runs', unit='run'):
+        found[name] = RUNS[name](Bench(args)) | {
+            'host': compare.host(args), 'mode': args.mode, 'model': args.model}
+        ordered = {key: found[key] for key in RUNS if key in found}
+        files.write(path, (json.dumps(ordered, indent=1) + '\n').encode())
+        hosts = '\n'.join(f'- {key}: {value}' for key, value in compare.host(args).items())
+        files.write(path.with_suffix('.md'), (
+            f'# What must hold of the runtime\n\nWritten by `bench/runtime.py`, mode '
+            f'{args.mode}.\n\n{hosts}\n\n{checks.table(ordered)}').encode())
+    print(checks.table({name: found[name] for name in names}))
+    return int(not all(c['holds'] for name in names for c in found[name]['checks']))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run; SIGINT and SIGTERM end it and everything that it made."""
+    return compare.ending_well(lambda: run(parse(arguments)))
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,134 @@
+"""The test bed as one context: it leaves nothing behind, and removes what a dead one left."""
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from testbed import cpu, network, shell
+
+PREFIX = 'intradp-bench'
+# Shared memory would carry messages past the link.
+ENVIRONMENT = {
+    'FASTDDS_DEFAULT_PROFILES_FILE': str(Path(__file__).with_name('fastdds_udp.xml')),
+    'RMW_IMPLEMENTATION': 'rmw_fastrtps_cpp',
+    'ROS_AUTOMATIC_DISCOVERY_RANGE': 'SUBNET',
+    'ROS_DOMAIN_ID': '68',
+}
+
+
+@dataclass(frozen=True)
+class Processor:
+    """
+    What a side of the bed may compute with.
+
+    `share` is the part of its cores' time that it may use (1.0 is one core; 0: no limit), `cores`
+    are their numbers; one robot takes one of them, robot k the k-th.
+    """
+
+    share: float
+    cores: tuple[int, ...]
+
+
+def default_processors(robots: int = 1) -> tuple[Processor, Processor]:
+    """
+    Choose cores for robots and edge that are not the same: the robots get the first, the edge the
+    second, and on a larger machine the robots get a core each.
+
+    A robot has a quarter of a core's time, or less where several share one.
+
+    :raises BedError: on a machine with one core.
+    """
+    available = sorted(os.sched_getaffinity(0))
+    if len(available) < 2:
+        raise shell.BedError('the test bed needs two cores: one for robots, one for the edge')
+    cores = tuple(available[:max(1, min(robots, len(available) - 1))])
+    together = -(-robots // len(cores))
+    return Processor(min(0.25, 0.9 / together), cores), Processor(0, (available[len(cores)],))
+
+
+class TestBed:
+    """
+    Robots and an edge, each in a network namespace, each robot with a link and a slow processor.
+
+    :param rate: bytes a second of each link, each way.
+    :param caches: folder for what nodes keep (profiles): the two sides are two machines, and
+        have the same name.
+    :raises BedError: when this machine cannot have it, with the cure.
+    """
+
+    __test__ = False  # no test, whatever pytest thinks of its name
+
+    def __init__(self, robots: int = 1, rate: float = 10e6, robot: Processor | None = None,
+                 edge: Processor | None = None, caches: Path | None = None):
+        shell.require()
+        default_robot, default_edge = default_processors(robots)
+        self.robot, self.edge = robot or default_robot, edge or default_edge
+        self.count, self._rate = robots, rate
+        self._name = f'{PREFIX}-{os.getpid()}'
+        self._caches = caches
+        self.links: list[network.Link] = []
+
+    def __enter__(self) -> 'TestBed':
+        clean(dead_only=True)
+        try:
+            self._edge, self._robots, self.links = network.make(self._name, self.count)
+            for link in self.links:
+                link.set_rate(self._rate)
+            self._groups = [cpu.make(f'{self._name}-robot{k}', self.robot.share)
+                            if self.robot.share else None for k in range(self.count)]
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove everything; what still runs in the namespaces is killed."""
+        network.remove(self._name)
+        cpu.remove(self._name)
+
+    def on_robot(self, number: int = 0) -> list[str]:
+        """Give the words that make a command run on a robot."""
+        group = self._groups[number]
+        core = self.robot.cores[number % len(self.robot.cores)]
+        # The group first: in a namespace of its own, /sys has no control groups.
+        return [*(joining(group) if group else ()), *within(self._robots[number], (core,)),
+                *self._keeping('robot')]
+
+    def on_edge(self) -> list[str]:
+        """Give the words that make a command run on the edge."""
+        return [*within(self._edge, self.edge.cores), *self._keeping('edge')]
+
+    def _keeping(self, side: str) -> list[str]:
+        return ['env', f'XDG_CACHE_HOME={self._caches / side}', f'TORCH_HOME={torch_home()}'] \
+            if self._caches else []
+
+
+def torch_home() -> Path:
+    """Say where torch keeps weights that it has downloaded: both sides may share these."""
+    cache = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
+    return Path(os.environ.get('TORCH_HOME') or Path(cache) / 'torch')
+
+
+def within(namespace: str, cores: Sequence[int]) -> list[str]:
+    """Give the words that make a command run in a namespace on some cores."""
+    return ['ip', 'netns', 'exec', namespace, 'taskset', '-c', ','.join(map(str, cores))]
+
+
+def joining(group: Path) -> list[str]:
+    """Give the words that make a command join a control group first."""
+    return ['sh', '-c', 'echo $$ > "$0" && exec "$@"', str(group)]
+
+
+def clean(dead_only: bool = True) -> None:
+    """Remove what beds have left whose process is gone (or all of them)."""
+    found = [*network.names(PREFIX), *(path.name for path in cpu.names(PREFIX))]
+    owners = {int(match[1]) for name in found if (match := re.match(rf'{PREFIX}-(\d+)-', name))}
+    for owner in sorted(owners):
+        if not (dead_only and Path(f'/proc/{owner}').exists()):
+            network.remove(f'{PREFIX}-{owner}')
+            cpu.remove(f'{PREFIX}-{owner}')
