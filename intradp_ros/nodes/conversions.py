@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from geometry_msgs.msg import PoseWithCovariance
+from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from vision_msgs.msg import (
@@ -45,6 +46,14 @@ def header_from(stamp: Stamp) -> Header:
     header = Header(frame_id=stamp.frame_id)
     header.stamp.sec, header.stamp.nanosec = stamp.sec, stamp.nanosec
     return header
+
+
+def age(header: Header, now: Time) -> float:
+    """
+    Seconds from a header's stamp to now, whatever stands there; rclpy's Time refuses a negative
+    stamp.
+    """
+    return (now.nanoseconds - header.stamp.sec * 10**9 - header.stamp.nanosec) / 1e9
 
 
 # -- images ------------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter as Value
 from rclpy.qos import ReliabilityPolicy, qos_profile_sensor_data
-from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, LabelInfo
@@ -163,8 +162,7 @@ class DeviceNode(ManagedNode):
     def _on_image(self, image: Image | CompressedImage) -> None:
         decode = conversions.rgb_from_image if isinstance(image, Image) else \
             conversions.rgb_from_compressed
-        age = (self.get_clock().now() - Time.from_msg(
-            image.header.stamp, clock_type=self.get_clock().clock_type)).nanoseconds / 1e9
+        age = conversions.age(image.header, self.get_clock().now())
         self.session.submit(CameraFrame(conversions.stamp_from(image.header), time.monotonic(),
                                         age, lambda: decode(image)))
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rclpy.serialization import deserialize_message, serialize_message
+from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -178,3 +179,11 @@ def test_a_report_may_quote_the_longest_reason_of_an_edge():
     quoted = conversions.message_from_report(
         Report(STAMP, 1, 2, reason='edge refused: ' + 'x' * 512))
     assert over_the_wire(quoted).reason.startswith('edge refused: xxx')
+
+
+@pytest.mark.parametrize('sec, nanosec, expected', [
+    (10, 500_000_000, 1.5), (-1, 0, 13.0), (-2**31, 2**32 - 1, 12 + 2**31 - 4.294967295)])
+def test_the_age_of_any_stamp(sec, nanosec, expected):
+    header = over_the_wire(Header())
+    header.stamp.sec, header.stamp.nanosec = sec, nanosec
+    assert conversions.age(header, Time(seconds=12)) == pytest.approx(expected)
