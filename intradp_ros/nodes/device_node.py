@@ -98,8 +98,8 @@ class DeviceNode(ManagedNode):
             self.create_subscription(Detection2DArray, 'edge/detections', self._on_detections,
                                      qos.DETECTIONS),
             self.create_subscription(Plan, 'intradp/plan', self._on_plan, qos.LATCHED)]
-        self._timers = [self.create_timer(0.2, self._publish_link),
-                        self.create_timer(0.5, self._follow_camera)]
+        self._work_timers = [self.create_timer(0.2, self._publish_link),
+                             self.create_timer(0.5, self._follow_camera)]
         self._camera, self._camera_reliable = None, False
         self._follow_camera()
 
@@ -112,7 +112,7 @@ class DeviceNode(ManagedNode):
         self.session = None
         for entity in (*self._entities, self._camera):
             self.destroy_subscription(entity)
-        for timer in self._timers:
+        for timer in self._work_timers:
             self.destroy_timer(timer)
 
     def apply_parameters(self) -> None:
