@@ -21,8 +21,8 @@ import torch
 from tqdm import tqdm
 
 import bench_model
-import grid
 import expectation
+import grid
 import report
 from intradp_ros.errors import IntraDPError, ParameterError
 from intradp_ros.version import version

@@ -4,12 +4,12 @@ import time
 
 import pytest
 import rclpy
-from intradp_ros.msg import FrameReport
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from intradp_ros.errors import ParameterError
 from intradp_ros.model import zoo
+from intradp_ros.msg import FrameReport
 from intradp_ros.nodes import conversions, profiles, qos
 from intradp_ros.nodes.device_node import DeviceNode
 from intradp_ros.nodes.message_cost import publish_seconds
