@@ -11,9 +11,9 @@ operators with random local starts, is `evolved`.
 `objective.halo` = 0 is the method as published: slices go up and down, nothing is added for
 kernels that reach over a slice's edge, and the result is inexact. The default departs from it to
 be exact: both sides recompute the halo (`recompute`), and no rows of tensors inside the model come
-down, only the result. Why: an exact share that returns to the device in a deep network needs the
-whole image's halo (the receptive field of its output spans the image), so all would come down; and
-exchanging one halo row a layer costs more bytes than the input (662 KB each way for VGG19 at 224).
+down, only the result. Why: rows that the device goes on to compute from deep inside a network need
+most of the image (their receptive field is about as large), so nearly all would come down; and to
+exchange one halo row a layer costs more bytes than the input (662 KB each way for VGG19 at 224).
 `objective.halo` = h > 0 recomputes at most h input rows on either side: inexact again.
 
 Another departure: cuts are those along the order of computation, whatever number of tensors cross.
