@@ -1,6 +1,7 @@
 """Shares against schedules made by hand, plans against brute force, exact rows on the engine."""
 
 import sys
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -139,6 +140,13 @@ def test_only_slices_without_halo_are_inexact():
     assert exact.exact
     assert limited.exact or limited.way == 'meeting'
     assert {p.exact for p in intra_dp.recomputed(setup, [0, 0, *[1] * 99], 2)} == {True, False}
+
+
+def test_without_geometry_shares_are_not_called_exact():
+    setup = even(pointwise(), 3.0, 3.0)
+    setup = replace(setup, device=replace(setup.device, has_geometry=False))
+    for plan in intra_dp.recomputed(setup, [0, 1], None):
+        assert plan.exact == (plan.way != 'meeting') == (not plan.note)
 
 
 def cases():
