@@ -5,6 +5,7 @@ import importlib
 import sys
 
 from intradp_ros.errors import IntraDPError
+from intradp_ros.runtime import memory
 from intradp_ros.version import version
 
 # One module in this package each: its docstring is the help, add_arguments(parser) and run(args)
@@ -28,6 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
         module.add_arguments(subparser)
         subparser.set_defaults(run=module.run)
     args = parser.parse_args(arguments)
+    memory.keep_freed()
     try:
         return args.run(args)
     except IntraDPError as error:

@@ -21,6 +21,7 @@ from rclpy.parameter import Parameter as Value
 from intradp_ros.errors import IntraDPError
 from intradp_ros.nodes import conversions, parameters
 from intradp_ros.nodes.parameters import Parameter
+from intradp_ros.runtime import memory
 
 
 class ManagedNode(LifecycleNode):
@@ -150,6 +151,7 @@ def run(factory: Callable[[], Node], args: list[str] | None = None) -> int:
 
     :returns: exit code: 0 after a signal, 1 when the node could not start, 2 for bad parameters.
     """
+    memory.keep_freed()
     rclpy.init(args=args)
     # A second signal while things are being closed changes nothing: they are being closed.
     node, code = None, 0

@@ -1,0 +1,45 @@
+"""Freed memory is kept: frames after the first page next to nothing in."""
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+FRAMES = """
+import resource, sys, threading
+from intradp_ros.runtime import memory
+if sys.argv[1] == 'kept':
+    assert memory.keep_freed()
+from intradp_ros.model import registry
+from intradp_ros.model.capture import capture
+from intradp_ros.tiling.engine import Engine
+
+entry = registry.build('demo_detector')
+image = registry.random_image((entry.height, entry.width))
+engine = Engine(capture(entry.module, image))
+
+def work():
+    for _ in range(5):
+        engine.run(image)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(10):
+        engine.run(image)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != 'glibc', reason='glibc is what can be asked')
+def test_later_frames_page_nothing_in():
+    faults = {}
+    for kind in ('given back', 'kept'):
+        done = subprocess.run([sys.executable, '-c', FRAMES, kind], check=True, text=True,
+                              capture_output=True)
+        faults[kind] = int(done.stdout)
+    # Ten frames: some megabytes of each are paged in anew, or next to nothing is.
+    assert faults['given back'] > 10_000
+    assert faults['kept'] < 1000
