@@ -351,6 +351,9 @@ class Flood:
         tracemalloc.stop()
         return {'messages': messages, 'seconds': time.monotonic() - begin,
                 'peak_python_bytes': peak, 'kept_python_bytes': after, 'bound_bytes': self.bound,
+                # The engines remember how bands were computed: some 6 KB each, a bounded number.
+                'plans_remembered': sum(n.session._engine.planner.states
+                                        for n in (self.edge, self.good, self.victim)),
                 'resident_growth_bytes': resident_bytes() - resident,
                 'what': dict(sorted(self.counts.items())),
                 'edge_tiles_of_the_bad_robot': dict(sorted(

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from intradp_ros.tiling.engine import PLANS_KEPT
+
 SCRIPT = Path(__file__).parents[2] / 'bench' / 'fuzz.py'
 
 
@@ -25,5 +27,7 @@ def test_a_flood_stops_nobody_and_takes_no_more_than_its_share(flood):
     assert outcomes['malformed'] > 500, 'the flood was no flood'
     assert figures['what']['exact frames of good'] > 20
     assert figures['what']['frames of the victim'] == 10
-    assert figures['peak_python_bytes'] < figures['bound_bytes']
+    assert figures['plans_remembered'] < PLANS_KEPT
+    assert figures['peak_python_bytes'] < (
+        figures['bound_bytes'] + 8000 * figures['plans_remembered'])
     assert figures['resident_growth_bytes'] < 100e6
