@@ -1,0 +1,400 @@
+"""
+Floods the nodes' callbacks with mutated messages, while a good robot goes on being served.
+
+    scripts/run python bench/fuzz.py [--messages 100000] [--seed 0] [--out bench/results]
+
+Seeds are real: a device and an edge work together over DDS, and what they say to each other is
+recorded. Each message is then mutated, half of them field by field, half as the serialised CDR
+that travels, which the middleware has to read again; and goes to the callback that the node
+itself subscribed with. Tiles arrive at the edge in the namespace of a bad robot; acknowledgements,
+detections, plans and images at a victim's device. Both are nodes like any other, spun by the one
+thread that floods them, so an exception that leaves a callback ends the run.
+"""
+
+import argparse
+import json
+import os
+import platform
+import random
+import resource
+import struct
+import subprocess
+import sys
+import time
+import tracemalloc
+import zlib
+from array import array
+from collections import Counter
+from pathlib import Path
+
+import cv2
+import numpy as np
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.qos import ReliabilityPolicy
+from rclpy.serialization import deserialize_message, serialize_message
+from sensor_msgs.msg import Image
+from skimage import data
+from std_msgs.msg import Header
+from tqdm import tqdm
+from vision_msgs.msg import Detection2DArray
+
+from intradp_ros import files
+from intradp_ros.msg import FrameReport, Plan, Tile, TileAck
+from intradp_ros.nodes import conversions, qos
+from intradp_ros.nodes.device_node import DeviceNode
+from intradp_ros.nodes.edge_node import EdgeNode
+from intradp_ros.runtime.edge import FILLING, LARGEST_MERGE, RUNS
+
+# Small, so that the edge does real work on whole frames in the middle of the flood.
+MODEL = {'model': 'demo_detector', 'input_size': '160x128', 'threads': 1,
+         'score_threshold': 0.05, 'deadline_ms': 20000.0}
+EDGE = {name: value for name, value in MODEL.items() if name != 'deadline_ms'}
+WIDTHS = {'uint8': 8, 'uint16': 16, 'uint32': 32, 'uint64': 64}
+TEXTS = ('', '\x00', 'x' * 128, 'é€😀' * 30, '\ufffd' * 120, '9' * 128, '٣', '-1', '1e9', 'nan')
+# What a signed number and a float of the wire can be at worst.
+FLOATS = (0.0, -0.0, -1.0, 1e30, -1e30, float('inf'), float('-inf'), float('nan'), 1e-40)
+
+
+BOMB = zlib.compress(bytes(60_000_000), 9)  # in 58 KB
+
+
+# -- mutations ---------------------------------------------------------------------------------
+
+def mutated_data(rng: random.Random, old: bytes) -> bytes:
+    """Spoil the payload of a tile, or make one that lies about its size."""
+    def jpeg(height: int, width: int) -> bytes:
+        return cv2.imencode('.jpg', np.zeros((height, width, 3), np.uint8))[1].tobytes()
+    kind = rng.randrange(8)
+    if kind == 0:
+        return old[:rng.randrange(len(old) + 1)]
+    if kind == 1:
+        return (old + rng.randbytes(rng.randrange(1, 2000)))[:65536]
+    if kind == 2:
+        return rng.randbytes(rng.choice((0, 1, 7, 4096, 65536)))
+    if kind == 3:
+        return BOMB if rng.random() < 0.2 else zlib.compress(bytes(rng.randrange(200_000)), 1)
+    if kind == 4:
+        return jpeg(rng.randrange(1, 40), rng.randrange(1, 400))
+    if kind == 5:  # a JPEG that says 65535 x 65535
+        good = bytearray(jpeg(16, 160))
+        at = good.find(b'\xff\xc0')
+        good[at + 5:at + 9] = b'\xff\xff\xff\xff'
+        return bytes(good)
+    if kind == 6:
+        return zlib.compress(old, 1)[:65536]
+    return flipped(rng, old)
+
+
+def flipped(rng: random.Random, old: bytes) -> bytes:
+    """Spoil bytes anywhere: flip, overwrite with extremes, cut, repeat, leave out."""
+    new = bytearray(old)
+    for _ in range(rng.randrange(1, 5)):
+        if not new:
+            break
+        at = rng.randrange(len(new))
+        kind = rng.randrange(5)
+        if kind == 0:
+            new[at] ^= 1 << rng.randrange(8)
+        elif kind == 1:
+            at -= at % 4
+            new[at:at + 4] = struct.pack('<I', rng.choice((0, 1, 0x7fffffff, 0xffffffff, 65537)))
+        elif kind == 2:
+            del new[at:]
+        elif kind == 3:
+            new[at:at] = new[at:at + rng.randrange(1, 64)]
+        else:
+            del new[at:at + rng.randrange(1, 16)]
+    return bytes(new)
+
+
+def mutate_field(rng: random.Random, message: object) -> None:
+    """Give one field of a message, however deep, a value that its type allows."""
+    name, kind = rng.choice(list(message.get_fields_and_field_types().items()))
+    old = getattr(message, name)
+    if kind in WIDTHS:
+        top = 2 ** WIDTHS[kind] - 1
+        setattr(message, name, rng.choice((
+            0, 1, 2, top, top - 1, top // 2, min(top, old + 1), max(0, old - 1),
+            rng.randrange(top + 1))))
+    elif kind in ('float', 'double'):
+        setattr(message, name, rng.choice(FLOATS))
+    elif kind == 'int32':
+        setattr(message, name, rng.choice((0, -1, 2 ** 31 - 1, -2 ** 31, rng.randrange(2 ** 31))))
+    elif kind == 'boolean':
+        setattr(message, name, not old)
+    elif kind.startswith('string'):
+        bound = int(kind[len('string<'):-1]) if '<' in kind else 10_000
+        setattr(message, name, (rng.choice(TEXTS) * rng.choice((1, 1, 100)))[:bound]
+                if rng.random() < 0.9 else 'x' * bound)
+    elif 'uint8' in kind:
+        setattr(message, name, array('B', mutated_data(rng, bytes(old))))
+    elif kind.startswith('sequence'):
+        if rng.random() < 0.2 or not old:
+            setattr(message, name, [])
+        else:
+            mutate_field(rng, rng.choice(old))
+    elif hasattr(old, 'get_fields_and_field_types'):
+        mutate_field(rng, old)
+
+
+def mutated(rng: random.Random, message: object) -> object | None:
+    """Give a spoilt copy, or None when it is so broken that the middleware refuses to read it."""
+    wire = serialize_message(message)
+    if rng.random() < 0.5:
+        wire = wire[:4] + flipped(rng, wire[4:])
+        try:
+            return deserialize_message(wire, type(message))
+        except Exception:  # in a node this one ends in the middleware
+            return None
+    copy = deserialize_message(wire, type(message))
+    for _ in range(rng.choice((1, 1, 2, 3))):
+        mutate_field(rng, copy)
+    return copy
+
+
+# -- the flood ---------------------------------------------------------------------------------
+
+class Flood:
+    """A good robot, a victim, an edge that serves both and a bad robot, on one executor."""
+
+    def __init__(self, seed: int, domain: int | None = None):
+        self.rng = random.Random(seed)
+        self.counts: Counter = Counter()
+        self.context = rclpy.Context()
+        rclpy.init(context=self.context, domain_id=domain)
+        self.executor = SingleThreadedExecutor(context=self.context)
+        self.edge = self._start(EdgeNode, '/edge', EDGE)
+        self.good = self._start(DeviceNode, '/good', MODEL)
+        self.victim = self._start(DeviceNode, '/victim', MODEL)
+        self.probe = rclpy.create_node('flood', context=self.context)
+        self.executor.add_node(self.probe)
+        # Whoever announces tiles is a robot to the edge.
+        self.probe.create_publisher(Tile, '/bad/intradp/tiles', qos.tiles(True))
+        self.heard: dict[str, list] = {}
+        self.cameras = {}
+        for robot in ('good', 'victim'):
+            self.cameras[robot] = self.probe.create_publisher(
+                Image, f'/{robot}/image', qos.camera(True))
+            self.probe.create_subscription(
+                Detection2DArray, f'/{robot}/detections',
+                self.heard.setdefault(f'/{robot}/detections', []).append, qos.DETECTIONS)
+        detector = self.good.session.detector
+        picture = data.chelsea()
+        # Forged detections are drawn too, while somebody looks.
+        self.reports: list[FrameReport] = []
+        self.probe.create_subscription(Image, '/victim/detections/image', lambda _: None,
+                                       qos.image(True))
+        self.probe.create_subscription(FrameReport, '/victim/intradp/report',
+                                       self.reports.append, qos.REPORTS)
+        self.images = [np.ascontiguousarray(picture[y:y + 150, x:x + 200, :3])
+                       for y, x in ((0, 0), (100, 150), (150, 250), (50, 200))]
+        self.expected = [detector.detect(image) for image in self.images]
+        self.shots = 0
+        self.bound = 3 * RUNS * FILLING * (1 + LARGEST_MERGE) * detector.input_bytes
+
+    def _start(self, factory, namespace: str, overrides: dict):
+        node = factory(overrides=overrides, context=self.context, namespace=namespace)
+        self.executor.add_node(node)
+        if not node.start():
+            raise SystemExit(f'{node.get_fully_qualified_name()} does not start')
+        return node
+
+    def spin(self, condition, what: str, seconds: float = 30.0) -> None:
+        """Let callbacks run until something holds; exits with `what` when it does not."""
+        until = time.monotonic() + seconds
+        while not condition():
+            self.executor.spin_once(timeout_sec=0.02)
+            if time.monotonic() > until:
+                raise SystemExit(f'not within {seconds:g} s: {what}; so far {dict(self.counts)}')
+
+    @staticmethod
+    def callback(node, topic: str):
+        """Find what a node has subscribed a topic with."""
+        return next(s.callback for s in node.subscriptions if s.topic_name == topic)
+
+    def publish(self, robot: str) -> Header:
+        """Show a robot's camera the next picture."""
+        for heard in (*self.heard.values(), self.reports):
+            del heard[:-1]  # or this process would grow, and not by what it measures
+        self.shots += 1
+        header = Header(frame_id=robot)
+        header.stamp.sec = self.shots
+        self.cameras[robot].publish(conversions.image_from_rgb(
+            self.images[self.shots % len(self.images)], header))
+        return header
+
+    def shoot(self, robot: str) -> None:
+        """Have a robot process an image; its detections must be the whole model's."""
+        heard = self.heard[f'/{robot}/detections']
+        header, before = self.publish(robot), len(heard)
+        self.spin(lambda: len(heard) > before, f'{robot} owes the detections of its image')
+        found = heard[-1]
+        assert len(heard) == before + 1 and found.header == header
+        differs = conversions.detections_from_message(found).differs(
+            self.expected[self.shots % len(self.images)])
+        assert not differs, f'frame {self.shots} of {robot}: {differs}'
+        self.counts[f'exact frames of {robot}'] += 1
+
+    def shoot_victim(self) -> None:
+        """
+        Flood a device in the middle of a frame, with its own session, frame and stamp.
+
+        Forged detections of a frame in work are believed, so nothing is said about what comes out
+        but that it comes once: whoever may publish here is a matter of SROS2.
+        """
+        header = self.publish('victim')
+        for _ in range(20):
+            self.executor.spin_once(timeout_sec=0.001)
+            self.send('acks')
+            self.send('detections')
+        heard = self.heard['/victim/detections']
+        self.spin(lambda: heard and heard[-1].header.stamp == header.stamp,
+                  'the victim owes the detections of its image')
+        self.counts['frames of the victim'] += 1
+        assert sum(h.header.stamp == header.stamp for h in heard) == 1
+
+    def _matched(self) -> bool:
+        devices = {'good': self.good, 'victim': self.victim}
+        return {'/good', '/victim', '/bad'} <= self.edge.robots.keys() and all(
+            self.cameras[name].get_subscription_count()
+            and device.count_subscribers(f'/{name}/intradp/tiles')
+            and device.count_publishers(f'/{name}/edge/detections')
+            and next(s for s in device.subscriptions if s.topic_name == f'/{name}/image')
+            .qos_profile.reliability is ReliabilityPolicy.RELIABLE
+            for name, device in devices.items())
+
+    def record(self) -> None:
+        """Collect what a healthy pair says to each other: the seeds of all mutations."""
+        self.seeds: dict[str, list] = {'tiles': [], 'acks': [], 'detections': []}
+        listening = [
+            self.probe.create_subscription(kind, topic, self.seeds[name].append, profile)
+            for name, kind, topic, profile in (
+                ('tiles', Tile, '/good/intradp/tiles', qos.tiles(True)),
+                ('acks', TileAck, '/victim/intradp/acks', qos.ACKS),
+                ('detections', Detection2DArray, '/victim/edge/detections', qos.DETECTIONS))]
+        self.spin(self._matched, 'cameras, devices and edge find each other')
+        for codec in ('uint8', 'zlib', 'jpeg', 'uint8'):
+            self.good.set_parameters([rclpy.parameter.Parameter('codec', value=codec)])
+            self.victim.set_parameters([rclpy.parameter.Parameter(
+                'mode', value='split' if codec == 'zlib' else 'offload')])
+            if codec == 'jpeg':  # lossy: nothing to compare
+                header = self.publish('good')
+                self.spin(lambda at=header: self.heard['/good/detections'][-1].header == at,
+                          'good owes the detections of its image')
+            else:
+                self.shoot('good')
+                self.shoot('victim')
+        self.spin(lambda: all(self.seeds.values()), 'messages to mutate arrive')
+        for subscription in listening:
+            self.probe.destroy_subscription(subscription)
+        stamps = sorted({tile.header.stamp.sec for tile in self.seeds['tiles']})
+        self.frames = [[tile for tile in self.seeds['tiles'] if tile.header.stamp.sec == stamp]
+                       for stamp in stamps]
+        self.seeds['plans'] = [Plan(number=3, mode='offload', tile_count=8, codec='uint8',
+                                    deadline_ms=300.0, reason='of the flood')]
+        self.seeds['images'] = [conversions.image_from_rgb(self.images[0][:24, :32], Header())]
+
+    def send(self, name: str = '') -> None:
+        """Mutate one message and hand it to its callback."""
+        name = name or self.rng.choices(('tiles', 'acks', 'detections', 'plans', 'images'),
+                                        (70, 10, 10, 8, 2))[0]
+        spoil = 0.8
+        if name == 'tiles':
+            # Frame after frame of the record, twice over, some of them nearly sound: the edge is
+            # to be in the middle of real work.
+            number = self.counts['tiles'] // 20
+            frame = self.frames[number % len(self.frames)]
+            message = frame[self.counts['tiles'] % len(frame)]
+            message.frame = number
+            spoil = 0.8 if number % 4 else 0.3
+        else:
+            message = self.rng.choice(self.seeds[name])
+        if name == 'acks':
+            message.session = self.victim.session.number
+            message.frame = self.reports[-1].frame + self.rng.randrange(2)
+        elif name == 'detections' and self.rng.random() < 0.3:
+            message.header.stamp.sec, message.header.frame_id = self.shots, 'victim'
+        wrong = mutated(self.rng, message) if self.rng.random() < spoil else message
+        self.counts[name] += 1
+        if wrong is None:
+            self.counts['unreadable'] += 1
+            return
+        node, topic = {
+            'tiles': (self.edge, '/bad/intradp/tiles'),
+            'acks': (self.victim, '/victim/intradp/acks'),
+            'detections': (self.victim, '/victim/edge/detections'),
+            'plans': (self.victim, '/victim/intradp/plan'),
+            'images': (self.victim, '/victim/image')}[name]
+        self.callback(node, topic)(wrong)
+
+    def run(self, messages: int, burst: int = 25) -> dict:
+        """Flood, burst by burst; between them the nodes spin and the good robot takes pictures."""
+        self.record()
+        for _ in range(4):
+            self.shoot('good')
+        tracemalloc.start()
+        held, peak, resident = tracemalloc.get_traced_memory()[0], 0, resident_bytes()
+        begin = time.monotonic()
+        for sent in tqdm(range(0, messages, burst), unit=' bursts', disable=None):
+            tracemalloc.reset_peak()
+            for _ in range(burst):
+                self.send()
+            peak = max(peak, tracemalloc.get_traced_memory()[1] - held)
+            for _ in range(3):
+                self.executor.spin_once(timeout_sec=0)
+            if sent // burst % 8 == 0:
+                self.shoot('good')
+            if sent // burst % 20 == 0:
+                self.shoot_victim()
+        after = tracemalloc.get_traced_memory()[0] - held
+        tracemalloc.stop()
+        return {'messages': messages, 'seconds': time.monotonic() - begin,
+                'peak_python_bytes': peak, 'kept_python_bytes': after, 'bound_bytes': self.bound,
+                # The engines remember how bands were computed: some 6 KB each, a bounded number.
+                'plans_remembered': sum(n.session._engine.planner.states
+                                        for n in (self.edge, self.good, self.victim)),
+                'resident_growth_bytes': resident_bytes() - resident,
+                'what': dict(sorted(self.counts.items())),
+                'edge_tiles_of_the_bad_robot': dict(sorted(
+                    self.edge.session.robots['/bad'].counts.items()))}
+
+    def close(self) -> None:
+        """End the nodes."""
+        for node in (self.good, self.victim, self.edge):
+            node.close()
+        self.executor.shutdown()
+        for node in (self.good, self.victim, self.edge, self.probe):
+            node.destroy_node()
+        self.context.try_shutdown()
+
+
+def resident_bytes() -> int:
+    """Give the memory of this process that is in use now."""
+    pages = int(Path('/proc/self/statm').read_text().split()[1])
+    return pages * resource.getpagesize()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
+    parser.add_argument('--messages', type=int, default=100_000)
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--out', type=Path, default=Path(__file__).parent / 'results')
+    args = parser.parse_args()
+    flood = Flood(args.seed)
+    try:
+        figures = flood.run(args.messages)
+    finally:
+        flood.close()
+    figures |= {'seed': args.seed, 'python': platform.python_version(),
+                'ros': 'kilted', 'cpus': len(os.sched_getaffinity(0)),
+                'commit': subprocess.run(
+                    ['git', 'rev-parse', '--short', 'HEAD'], capture_output=True, text=True,
+                    cwd=Path(__file__).parent).stdout.strip()}
+    files.write(args.out / 'fuzz.json', (json.dumps(figures, indent=2) + '\n').encode())
+    print(json.dumps(figures, indent=2))
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
