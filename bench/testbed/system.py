@@ -136,7 +136,8 @@ class System:
     def usages(self) -> dict[str, usage.Usage]:
         """Read what each process has used so far."""
         found = {}
-        for name, process in self.processes.running.items():
+        drivers = {f'driver{k}': each.process for k, each in enumerate(self.robots)}
+        for name, process in (self.processes.running | drivers).items():
             with suppress(OSError):
                 found[name] = usage.read(process.pid)
         return found
