@@ -85,12 +85,13 @@ def steady(bench: Bench) -> dict:
                     made.append(Check(f'{mode} at {mbit} Mbit/s: p50 / what was planned',
                                       found['latency_ms']['p50'] / expected['latency_ms'], 1.25))
                 if mode == 'offload':
-                    overhead = [f.latency - f.report['edge_compute_ms']
-                                - f.report['bytes'] / rate * 1e3
+                    # Headers are the link's, not ours.
+                    sending = found['link_bytes_per_frame']['up'] / rate * 1e3
+                    overhead = [f.latency - f.report['edge_compute_ms'] - sending
                                 for f in summary.frames(recording.events)]
                     made.append(Check(
-                        f'offload at {mbit} Mbit/s: latency less bytes/bandwidth less edge '
-                        'compute', statistics.median(overhead), 5.0, 'ms'))
+                        f'offload at {mbit} Mbit/s: p50 of latency less bytes on the link / '
+                        'bandwidth less edge compute', statistics.median(overhead), 5.0, 'ms'))
     return result(made, seen)
 
 
@@ -157,7 +158,7 @@ def outages(bench: Bench) -> dict:
             undone: list[float] = []
             # What is started again needs its time: about as long as the nodes took at first.
             pause = (20.0, 40.0) if 'killed' in what else (2.0, 5.0)
-            least = 3 if 'killed' in what else 1
+            least = 3 if 'killed' in what and not bench.args.quick else 1
             recording, = bench.watch(
                 system, bench.args.mode, again(act, undo, hold, acted, undone, pause),
                 **({'frames': 10**6, 'seconds': least * (hold + max(pause))}
@@ -180,7 +181,8 @@ def drop(bench: Bench) -> dict:
         link.set_rate(80 * MBIT)
         recording, = bench.watch(system, bench.args.mode, again(
             lambda: link.set_rate(8 * MBIT), lambda: link.set_rate(80 * MBIT), 1.5, dropped, [],
-            (1.0, 3.0)), deadline_ms=compare.NO_DEADLINE)
+            (1.0, 3.0)), deadline_ms=compare.NO_DEADLINE, frames=10**6,
+            seconds=20.0 if bench.args.quick else 90.0)
     alone = p50(local)
     frames = checks.hit(summary.frames(recording.events), dropped)
     latencies = [frame.latency for frame in frames]
@@ -233,7 +235,7 @@ def soak(bench: Bench) -> dict:
         recording, = bench.watch(system, bench.args.mode, frames=10**7, seconds=seconds,
                                  pause=0.0)
     made, seen = [checks.delivered(figures(recording), 'all frames')], {}
-    for process in recording.used:
+    for process in (name for name in recording.used if not name.startswith('driver')):
         grown = seen[process] = checks.growth(recording.samples, process)
         made += [Check(f'{process}: growth of memory after the first minute',
                        100 * grown['memory'], 2.0, '%'),

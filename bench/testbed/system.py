@@ -184,8 +184,10 @@ class System:
                     if watched[k].said('end'):
                         used, crossed = before.get(k, (self.usages(), self.bed.links[k].bytes()))
                         after, bytes_now = self.usages(), self.bed.links[k].bytes()
-                        recordings[k].used = {n: usage.difference(used[n], after[n])
-                                              for n in used if n in after}
+                        # One that was started again in between began at 0.
+                        recordings[k].used = {
+                            n: usage.difference(used[n], after[n]) for n in used
+                            if n in after and after[n].cpu >= used[n].cpu}
                         recordings[k].crossed = (bytes_now[0] - crossed[0],
                                                  bytes_now[1] - crossed[1])
                         open_ones.discard(k)
