@@ -27,7 +27,10 @@ def test_frames_that_a_moment_fell_into():
 
 def test_time_until_the_link_is_used_again():
     frames = [frame(0, 1), frame(2, 3, 0), frame(4, 5, 0), frame(6, 7), frame(8, 9)]
-    assert checks.returns(frames, [1.5, 7.5, 8.5]) == [approx(4.5), approx(0.5), math.inf]
+    assert checks.returns(frames, [1.5, 5.5, 7.5]) == [approx(4.5), approx(0.5)]
+    assert checks.returns(frames, [7.5], seen_for=0) == [approx(0.5)]
+    assert checks.returns([frame(0, 1), frame(9, 10, 0)], [1.5]) == [math.inf]
+    assert checks.returns([], [1.5]) == []
 
 
 def samples(memory, threads=lambda t: 5):

@@ -69,6 +69,11 @@ def test_figures():
     assert found['stages_ms']['edge_wait_ms'] == 5
 
 
+def test_a_frame_says_its_mode_and_the_way_where_that_is_another_word():
+    assert summary.how(REPORT) == summary.how(REPORT | {'way': 'offload'}) == 'offload/edge'
+    assert summary.how(REPORT | {'mode': 'auto', 'way': 'meeting'}) == 'auto (meeting)/edge'
+
+
 def test_nothing_seen_is_nan_and_no_crash():
     found = summary.summarize([BEGIN, image(0)], {}, (0, 0))
     assert found['frames'] == 0 and math.isnan(found['latency_ms']['p50'])
