@@ -21,8 +21,8 @@ import torch
 from tqdm import tqdm
 
 import bench_model
+import expectation
 import grid
-import prediction
 import report
 from intradp_ros.errors import IntraDPError, ParameterError
 from intradp_ros.version import version
@@ -127,7 +127,7 @@ def calibrate(args: argparse.Namespace, name: str) -> dict:
         return found
     model = bench_model.parameters(name)
     with bed_of(args) as bed:
-        device, server = prediction.measure(bed, model, 8.0 if args.quick else 30.0)
+        device, server = expectation.measure(bed, model, 8.0 if args.quick else 30.0)
     with running(args, model, label=f'calibration-{name}') as (_, system):
         started = {process: system.matched - begin for process, begin in system.started.items()}
         system.set({'mode': 'local'})
@@ -205,7 +205,7 @@ def run_group(args: argparse.Namespace, group: list[grid.Cell], calibration: dic
     images = bench_model.draw_images(args.out / 'images.npy', args.seed)
     detector = bench_model.build(model)
     reference = {k: detector.detect(image) for k, image in enumerate(images)}
-    setup = prediction.setup(*(args.out / path for path in calibration['profiles']))
+    setup = expectation.setup(*(args.out / path for path in calibration['profiles']))
     with running(args, model, 1, method.topology, method.servers,
                  f'{name}-{method.topology}') as (bed, system):
         bar.update(round(grid.START))
@@ -220,9 +220,9 @@ def run_group(args: argparse.Namespace, group: list[grid.Cell], calibration: dic
                                                  recording.crossed),
                     'frames': [[f.image, f.latency, f.round_trip] for f in processed],
                     'differing': bench_model.differing(processed, reference),
-                    'expected': prediction.expected(setup, cell.method, found['rate']),
+                    'expected': expectation.expected(setup, cell.method, found['rate']),
                     'example': middle_frame(processed),
-                } | prediction.limits(setup, [found['rate']])[0]
+                } | expectation.limits(setup, [found['rate']])[0]
             grid.save(args.out / 'cells', cell.name, grid.result_of(cell, **found))
 
 

@@ -9,7 +9,7 @@ matplotlib.use('Agg')
 import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
 
-import prediction  # noqa: E402
+import expectation  # noqa: E402
 from methods import METHODS  # noqa: E402
 
 Picture = tuple[str, Path]
@@ -27,7 +27,7 @@ def of_model(model: str, cells: Sequence[dict], calibration: dict | None, folder
             distributions(model, measured, out / f'{model}-cdf.png')]
     profiles = [folder / path for path in (calibration or {}).get('profiles', ())]
     if profiles and all(path.exists() for path in profiles):
-        setup = prediction.setup(*profiles)
+        setup = expectation.setup(*profiles)
         made += [gantt(setup, cell, out / f'{model}-{cell["method"]}-gantt.png')
                  for cell in measured if cell['rho'] == 1 and cell.get('expected')
                  and cell['method'] in ('offload', 'frontier')]
@@ -80,8 +80,8 @@ def distributions(model: str, cells: Sequence[dict], path: Path) -> Picture:
 
 def gantt(setup, cell: dict, path: Path) -> Picture:
     """Draw the frame of median latency beside the one that its planner expected."""
-    plan = prediction.plan(setup, cell['method'], cell['rate'])
-    simulated = plan.run(prediction.link(setup, cell['rate']))
+    plan = expectation.plan(setup, cell['method'], cell['rate'])
+    simulated = plan.run(expectation.link(setup, cell['rate']))
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 2.6), sharex=True, sharey=True)
     places = {'edge': 0, 'uplink': 1, 'device': 2}
     for span in simulated.spans:

@@ -1,88 +1,144 @@
-"""What the planners expect of a cell, and what no exact schedule could beat: from profiles that
-were measured in the test bed, each side on its own cores and with its own share of them."""
+"""
+What the timeline predicts of a frame, against real nodes on a test bed (root; bench/testbed).
 
+    scripts/run python bench/prediction.py --rates 0.5 1 2 5 10 --frames 60
+
+Profiles are measured on the processors of the bed, before the nodes start. Then the nodes run in
+modes local, offload and split (all bands of the natural bottleneck from the device: a streamed
+cut) at every bandwidth, and the median latency of their reports is held against `simulate`. The
+share of headers is the one that was counted on the link; nothing is fitted to a time. Results go
+to bench/results/prediction.{json,md}.
+"""
+
+import argparse
 import json
-import math
+import os
+import platform
+import statistics
 import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
-from intradp_ros.errors import IntraDPError
-from intradp_ros.planning import planners, profile_file
-from intradp_ros.planning.bound import Limits
+import torch
+from tqdm import tqdm
+
+from intradp_ros import files
+from intradp_ros.planning import profile_file, ways
 from intradp_ros.planning.encodings import encodings
 from intradp_ros.planning.link import Link
-from intradp_ros.planning.plan import Objective, Plan, Setup
-from testbed.bed import TestBed
+from intradp_ros.planning.plan import Plan, Setup
+from intradp_ros.tiling.split import bottleneck
 
-# Bytes on the link for each byte of a tile: headers of Ethernet, IP (one a fragment), UDP, RTPS.
-OVERHEAD = 1.028
-# Seconds: an empty message there and its acknowledgement, in the bed.
-ROUND_TRIP = 2e-3
+sys.path.insert(0, str(Path(__file__).parent))
+import bench_model  # noqa: E402
+from testbed.bed import TestBed  # noqa: E402
+from testbed.summary import summarize  # noqa: E402
+from testbed.system import System  # noqa: E402
 
-
-def measure(bed: TestBed, model: dict[str, object], budget: float) -> tuple[Path, Path]:
-    """
-    Measure a model on the robot, then on the edge, and leave the profiles where the nodes look.
-
-    :param budget: seconds a side.
-    :returns: the two files.
-    :raises IntraDPError: when it fails, with what it said.
-    """
-    line = ['intradp', 'profile', str(model['model']), '--threads', '1', '--json',
-            '--budget', f'{budget:g}']
-    if 'weights' in model:
-        line += ['--weights', str(model['weights'])]
-    if 'input_size' in model:
-        line += ['--size', str(model['input_size'])]
-    found = []
-    for prefix in (bed.on_robot(), bed.on_edge()):
-        done = subprocess.run([*prefix, *line], capture_output=True, text=True)
-        if done.returncode:
-            raise IntraDPError(f'"{" ".join(line)}" failed in the test bed: '
-                               f'{done.stderr.strip()[-2000:]}')
-        found.append(Path(json.loads(done.stdout)['file']))
-    return found[0], found[1]
+RESULTS = Path(__file__).parent / 'results'
+TILES = 8
+MODES: dict[str, dict[str, object]] = {
+    'local': {'mode': 'local'},
+    'offload': {'mode': 'offload', 'codec': 'uint8', 'tile_count': TILES},
+    'split': {'mode': 'split', 'codec': 'uint8', 'tile_count': TILES, 'device_share': 1.0},
+}
 
 
-def setup(device: Path, edge: Path) -> Setup:
-    """Read two profiles; input travels as uint8."""
-    robot, server = profile_file.load(device), profile_file.load(edge)
-    return Setup(robot, server, encodings(robot, server)['uint8'])
+def plans(setup: Setup) -> dict[str, Plan]:
+    """Give the plan that each mode of the nodes carries out."""
+    merge = bottleneck(setup.graph).id
+    return {'local': ways.local(setup),
+            'offload': ways.streamed(setup, setup.graph.input, TILES, 'offload'),
+            'split': ways.streamed(setup, merge, TILES, 'split')}
 
 
-def link(setup: Setup, rate: float) -> Link:
-    """Describe the bed's link at a rate in bytes a second, with all that it costs."""
-    return Link(rate, ROUND_TRIP, setup.device.message_seconds, overhead=OVERHEAD)
+def measure_profile(prefix: list[str], path: Path, budget: float) -> None:
+    """Measure the model on one side's processor."""
+    line = [*prefix, sys.executable, '-m', 'intradp_ros.cli.main', 'profile', 'demo_detector',
+            '--threads', '1', '--budget', str(budget), '-o', str(path)]
+    subprocess.run(line, check=True, stdout=subprocess.DEVNULL)
 
 
-def plan(setup: Setup, method: str, rate: float) -> Plan | None:
-    """Plan as a planner of the method's name does; None when there is none."""
-    if method not in planners.NAMES:
-        return None
-    return planners.find(method).plan(setup, link(setup, rate), Objective())
+def measured(system: System, bed: TestBed, rates: list[float], frames: int) -> Iterator[dict]:
+    """Run the nodes in every mode at every bandwidth."""
+    runs = [('local', rates[0]), *((m, r) for r in rates for m in ('offload', 'split'))]
+    for mode, rate in tqdm(runs, unit='run', file=sys.stderr, disable=not sys.stderr.isatty()):
+        bed.links[0].set_rate(rate)
+        # The deadline is for users; here the edge's answer is waited for.
+        system.set(MODES[mode] | {'deadline_ms': 60000.0})
+        recording, = system.watch(frames=frames, warmup=5)
+        figures = summarize(recording.events, recording.used, recording.crossed)
+        yield {'mode': mode, 'rate': rate, 'measured_ms': figures['latency_ms']['p50'],
+               'interval_ms': figures['latency_median_interval_ms'],
+               'bytes': figures['bytes_per_frame'],
+               'link_bytes': figures['link_bytes_per_frame']['up'],
+               'fallbacks': figures['fallbacks'], 'stages_ms': figures['stages_ms']}
 
 
-def expected(setup: Setup, method: str, rate: float) -> dict[str, object] | None:
-    """Give what a planner expects: milliseconds, the way, the merge tensor; None without one."""
-    found = plan(setup, method, rate)
-    if found is None:
-        return None
-    return {'latency_ms': found.run(link(setup, rate)).latency * 1e3, 'way': found.way,
-            'merge': found.merge, 'tiles': found.tiles}
+def predicted(setup: Setup, run: dict, overhead: float, round_trip: float) -> dict:
+    """Simulate the frame of one run."""
+    link = Link(run['rate'], round_trip, setup.device.message_seconds, overhead=overhead)
+    latency = 1e3 * plans(setup)[run['mode']].run(link).latency
+    return run | {'predicted_ms': latency, 'error': latency / run['measured_ms'] - 1}
 
 
-def limits(setup: Setup, rates: list[float]) -> list[dict[str, float]]:
-    """
-    Give, for each rate, the exact bound and that of parallel resistors, D C / (D + C), in ms.
+def report(result: dict) -> str:
+    """Write the table for people."""
+    lines = ['# Predicted and measured latency', '',
+             f'{result["host"]}, torch {result["torch"]}, commit {result["commit"]}; load '
+             f'{result["load"]:.1f} at the end. Robot {result["device_ms"]:.0f} ms, edge '
+             f'{result["edge_ms"]:.0f} ms for the model; {result["overhead"]:.3f} bytes on the '
+             f'link for each byte of data. Medians of {result["frames"]} frames.', '',
+             '| mode | MB/s | measured ms | predicted ms | error |', '|---|---|---|---|---|']
+    lines += [f'| {r["mode"]} | {r["rate"] / 1e6:g} | {r["measured_ms"]:.1f} | '
+              f'{r["predicted_ms"]:.1f} | {r["error"]:+.0%} |' for r in result['runs']]
+    return '\n'.join([*lines, '', f'Median error: {result["median_error"]:.1%}.', ''])
 
-    The link of the bound has no headers, no round trip and messages that cost nothing: no real
-    one is faster.
-    """
-    bound = Limits(setup)
-    found = []
-    for rate in rates:
-        device, sending = setup.device.total, setup.input_bytes / rate
-        exact = bound.exact(Link(rate))
-        found.append({'exact_bound_ms': exact * 1e3 if math.isfinite(exact) else math.nan,
-                      'parallel_ms': device * sending / (device + sending) * 1e3})
-    return found
+
+def main() -> None:
+    """Measure, predict, and write both down."""
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--rates', type=float, nargs='+', default=[0.5, 1, 2, 5, 10],
+                        metavar='MB/s')
+    parser.add_argument('--frames', type=int, default=60, help='a run (default %(default)s)')
+    parser.add_argument('--budget', type=float, default=60.0, metavar='S',
+                        help='seconds for each profile (default %(default)s)')
+    parser.add_argument('--rtt', type=float, default=1.0, metavar='MS',
+                        help='of the link and the middleware (default %(default)s)')
+    parser.add_argument('--out', type=Path, default=RESULTS, metavar='DIR')
+    args = parser.parse_args()
+    rates = [r * 1e6 for r in args.rates]
+    with tempfile.TemporaryDirectory() as name, TestBed(rate=rates[0]) as bed:
+        folder = Path(name)
+        for side, prefix in (('device', bed.on_robot()), ('edge', bed.on_edge())):
+            measure_profile(prefix, folder / f'{side}.json', args.budget)
+        device, edge = (profile_file.load(folder / f'{s}.json') for s in ('device', 'edge'))
+        setup = Setup(device, edge, encodings(device, edge)['uint8'])
+        images = folder / 'images.npy'
+        bench_model.draw_images(images, 0)
+        with System(bed, folder / 'logs', bench_model.parameters('demo_detector'),
+                    images) as system:
+            runs = list(measured(system, bed, rates, args.frames))
+    sent = [r for r in runs if r['bytes']]
+    overhead = sum(r['link_bytes'] for r in sent) / sum(r['bytes'] for r in sent)
+    runs = [predicted(setup, run, overhead, args.rtt / 1e3) for run in runs]
+    result = {
+        'host': f'{device.processor}, {os.cpu_count()} cores', 'python': platform.python_version(),
+        'torch': torch.__version__, 'load': os.getloadavg()[0], 'frames': args.frames,
+        'commit': subprocess.run(['git', 'rev-parse', '--short', 'HEAD'], cwd=RESULTS, text=True,
+                                 capture_output=True).stdout.strip(),
+        'device_ms': 1e3 * setup.device.total, 'edge_ms': 1e3 * setup.edge.total,
+        'overhead': overhead, 'runs': runs,
+        'median_error': statistics.median(abs(r['error']) for r in runs),
+    }
+    args.out.mkdir(parents=True, exist_ok=True)
+    files.write(args.out / 'prediction.json', (json.dumps(result, indent=1) + '\n').encode())
+    files.write(args.out / 'prediction.md', report(result).encode())
+    print(report(result))
+
+
+if __name__ == '__main__':
+    main()

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 import bench_model
 import compare
-import prediction
+import expectation
 import runtime_checks as checks
 from intradp_ros import files
 from runtime_checks import Check
@@ -70,7 +70,7 @@ def steady(bench: Bench) -> dict:
     """a: steady links: how far from what was planned, and what transport costs."""
     made, seen = [], {}
     with compare.bed_of(bench.args) as bed:
-        setup = prediction.setup(*prediction.measure(bed, bench.model,
+        setup = expectation.setup(*expectation.measure(bed, bench.model,
                                                      5.0 if bench.args.quick else 30.0))
     with bench.running('steady') as (bed, system):
         for mbit in (5, 20, 80):
@@ -80,7 +80,7 @@ def steady(bench: Bench) -> dict:
                 recording, = bench.watch(system, mode, deadline_ms=compare.NO_DEADLINE)
                 seen[f'{mode} at {mbit} Mbit/s'] = found = figures(recording)
                 made.append(checks.delivered(found, f'{mode} at {mbit} Mbit/s'))
-                expected = prediction.expected(setup, mode, rate)
+                expected = expectation.expected(setup, mode, rate)
                 if expected:
                     found['expected'] = expected
                     made.append(Check(f'{mode} at {mbit} Mbit/s: p50 / what was planned',

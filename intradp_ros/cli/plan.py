@@ -101,10 +101,7 @@ def run(args: argparse.Namespace) -> int:
         print(summary(setup, link, bound(link, True)))
         print('\n'.join(table(rows)))
     if args.gantt:
-        source = setup.graph.tensors[setup.graph.input].name
-        gantt.draw([gantt.Chart(
-            f'{row.plan.planner}: {row.plan.way}', row.frame, bound(link, True),
-            row.plan.merge == source) for row in rows], args.gantt)
+        gantt.draw([chart(setup, row) for row in rows], args.gantt)
     if args.sweep:
         over = tqdm(sweep.bandwidths(args.first * 1e6, args.last * 1e6), unit='bandwidth',
                     disable=quiet, file=sys.stderr, leave=False)
@@ -213,6 +210,14 @@ def median_seconds(call: Callable[[], object]) -> float:
     return statistics.median(times)
 
 
+def chart(setup: Setup, row: Row) -> gantt.Chart:
+    """Give what is to be drawn of a row; the bound is only for exact plans."""
+    source = setup.graph.tensors[setup.graph.input]
+    inputs = (source.name, str(source.id)) + ('band',) * (row.plan.merge == source.name)
+    return gantt.Chart(f'{row.plan.planner}: {row.plan.way}', row.frame,
+                       row.bound if row.plan.exact else 0.0, inputs)
+
+
 def figures(row: Row) -> dict[str, Any]:
     """Give the keys of `intradp plan --json`; null for a frame that never ends."""
     frame = row.frame
@@ -254,7 +259,7 @@ COLUMNS: tuple[tuple[str, str, Callable[[dict], str]], ...] = (
     ('down kB', '>7', lambda r: _cell(r['bytes_down'] / 1e3, 1)),
     ('energy J', '>8', lambda r: _cell(r['energy_j'], 3)),
     ('tiles', '>5', lambda r: str(r['tiles'])),
-    ('decision us', '>11', lambda r: _cell(r['decision_us'], 0)),
+    ('decision us', '>11', lambda r: _cell(r['decision_us'], 1)),
     ('merge', '<0', lambda r: r['merge'] if len(r['merge']) < 40 else
      f'{r["merge"].count(" + ") + 1} tensors'),
 )

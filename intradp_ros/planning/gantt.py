@@ -16,31 +16,34 @@ COLOURS = {
 }
 MEANING = {
     'preprocess': 'preprocess', 'encode': 'encode', 'band': 'rows of the merge tensor',
-    'raw': 'rows of the input', 'hedge': 'hedge: local result', 'rest': 'rest of the model',
+    'raw': 'rows of the input', 'hedge': 'hedge: local result', 'rest': 'the rest of the model',
     'postprocess': 'postprocess', 'detections': 'detections',
 }
 
 
 @dataclass(frozen=True)
 class Chart:
-    """One frame to draw; `bound` in seconds, 0 for none."""
+    """
+    One frame to draw; `bound` in seconds, 0 for none.
+
+    `inputs` are first words of labels that stand for rows of the input, beside 'raw'.
+    """
 
     title: str
     frame: Timeline
     bound: float = 0.0
-    raw: bool = False
-    """Whether what goes up, and is not said to be something else, are rows of the input."""
+    inputs: tuple[str, ...] = ()
 
 
-def kind(task: Task, raw: bool = False) -> str:
+def kind(task: Task, inputs: Sequence[str] = ()) -> str:
     """Say what a task is for, one of `COLOURS`: by the first word of its label, or its place."""
     word = task.label.split(' ')[0]
-    if word == 'band' and raw:
-        return 'raw'
+    if word in inputs:
+        return {'uplink': 'raw', 'device': 'encode'}.get(task.resource, 'rest')
     if word in COLOURS:
         return word
-    if task.resource == 'uplink':
-        return 'raw' if raw else 'band'
+    if word == 'head' or task.resource == 'uplink':
+        return 'band'
     return 'detections' if task.resource == 'downlink' else 'rest'
 
 
@@ -88,9 +91,10 @@ def _draw_one(axis, chart: Chart) -> set[str]:
         width = min(span.end, end) - span.begin
         if width <= 0:
             continue
-        shown.add(kind(task, chart.raw))
+        shown.add(kind(task, chart.inputs))
         axis.barh(RESOURCES.index(task.resource), 1e3 * width, left=1e3 * span.begin, height=0.72,
-                  color=COLOURS[kind(task, chart.raw)], edgecolor='white', linewidth=0.5)
+                  color=COLOURS[kind(task, chart.inputs)], edgecolor='white',
+                  linewidth=0.5 if width > 0.01 * end else 0)
     busy = '  '.join(f'{r} {frame.busy(r) / end:.0%}' for r in RESOURCES[:3])
     axis.set_title(chart.title, fontsize=9, loc='left', fontweight='bold')
     axis.set_title(f'busy: {busy}', fontsize=7.5, loc='right', color='#555555')

@@ -146,17 +146,18 @@ class LinkEstimator:
 
     def estimate(self) -> LinkEstimate:
         """Give the figures of the last frames."""
-        if not self._transfers:
+        transfers = tuple(self._transfers)  # frames end on another thread
+        if not transfers:
             return LinkEstimate()
-        goodputs = [g for t in self._transfers if (g := t.goodput())]
-        round_trip = min(t.round_trip() for t in self._transfers)
-        costs = [s.end - s.begin for t in self._transfers for s in t.sent]
-        span = sum(t.sent[-1].end - t.sent[0].begin for t in self._transfers)
-        last = self._transfers[-1]
+        goodputs = [g for t in transfers if (g := t.goodput())]
+        round_trip = min(t.round_trip() for t in transfers)
+        costs = [s.end - s.begin for t in transfers for s in t.sent]
+        span = sum(t.sent[-1].end - t.sent[0].begin for t in transfers)
+        last = transfers[-1]
         return LinkEstimate(
             goodput=statistics.median(goodputs) if goodputs else 0.0,
             round_trip=round_trip if round_trip < float('inf') else 0.0,
             message_cost=statistics.median(costs),
-            loss=statistics.fmean(t.loss() for t in self._transfers),
+            loss=statistics.fmean(t.loss() for t in transfers),
             blocked=min(1.0, sum(costs) / span) if span > 0 else 0.0,
             frame_bytes=sum(s.size for s in last.sent), frame_messages=len(last.sent))

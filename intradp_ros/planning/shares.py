@@ -82,28 +82,28 @@ def slices(setup: Setup, shares: Sequence[float]) -> tuple[dict[int, float], dic
     """
     Find what crosses: bytes up and bytes down of each tensor whose producer and consumers differ.
 
-    Unless all outputs are the edge's, what the device lacks of them comes down too.
+    The device wants the result: what it lacks of the outputs comes down, unless they are all the
+    edge's, which then postprocesses.
     """
     graph = setup.graph
-    # Tied operators: any consumer's share is that of all.
-    consumer = {t: shares[o.id] for o in graph.operators for t in o.inputs}
     made = {graph.input: 1.0} | {o.output: shares[o.id] for o in graph.operators}
+    readers = {(t, shares[o.id]) for o in graph.operators for t in o.inputs}
     if not answered_by_edge(graph, shares):
-        consumer |= dict.fromkeys(graph.outputs, 1.0)
+        readers |= {(t, 1.0) for t in graph.outputs}
     up: dict[int, float] = {}
     down: dict[int, float] = {}
-    for tensor, x in consumer.items():
+    for tensor, x in readers:
         rows, has = graph.tensors[tensor].rows, device_rows(graph, tensor, made[tensor])
         size = setup.tensor_bytes(tensor) / rows
         if (lacks := edge_rows(graph, tensor, x) - (rows - has)) > 0:
-            up[tensor] = size * lacks
+            up[tensor] = max(up.get(tensor, 0.0), size * lacks)
         if (lacks := device_rows(graph, tensor, x) - has) > 0:
-            down[tensor] = size * lacks
+            down[tensor] = max(down.get(tensor, 0.0), size * lacks)
     return up, down
 
 
 def answered_by_edge(graph: Graph, shares: Sequence[float]) -> bool:
-    """Whether the device has no part in any output: then the edge postprocesses."""
+    """Whether the edge postprocesses: it does when the device has no part in any output."""
     return all(shares[o.id] == 0 for o in graph.operators if o.output in graph.outputs)
 
 

@@ -23,13 +23,15 @@ class Sweep:
     Seconds of a frame by planner, for links of some bandwidths (bytes a second).
 
     `equal` is the bandwidth at which sending the input takes as long as computing the model on
-    the device (rho = C/D = 1).
+    the device (rho = C/D = 1). `inexact` are planners that made an inexact plan for some link:
+    the bound does not hold for them.
     """
 
     bandwidths: tuple[float, ...]
     latencies: Mapping[str, Sequence[float]]
     bound: Sequence[float]
     equal: float
+    inexact: frozenset[str] = frozenset()
 
 
 def bandwidths(first: float, last: float, points: int = 33) -> tuple[float, ...]:
@@ -53,14 +55,18 @@ def sweep(setup: Setup, planners: Mapping[str, Planner], over: Iterable[float], 
     :param over: bandwidths in bytes a second; a progress bar may be wrapped around them.
     """
     found: dict[str, list[float]] = {name: [] for name in planners}
-    bounds, seen = [], []
+    bounds, seen, inexact = [], [], set()
     for bandwidth in over:
         here = replace(link, bandwidth=bandwidth)
         seen.append(bandwidth)
         bounds.append(bound(here))
         for name, planner in planners.items():
-            found[name].append(planner(setup, here, objective).run(here).latency)
-    return Sweep(tuple(seen), found, bounds, setup.input_bytes / setup.device.total)
+            plan = planner(setup, here, objective)
+            found[name].append(plan.run(here).latency)
+            if not plan.exact:
+                inexact.add(name)
+    return Sweep(tuple(seen), found, bounds, setup.input_bytes / setup.device.total,
+                 frozenset(inexact))
 
 
 def draw(result: Sweep, title: str, path: Path) -> None:
@@ -84,9 +90,11 @@ def draw(result: Sweep, title: str, path: Path) -> None:
     names = [n for n in result.latencies if n != 'frontier']
     for number, name in enumerate(names):
         colour, marker = STYLES[number % len(STYLES)]
+        inexact = name in result.inexact
         axis.plot(rates, [1e3 * t for t in result.latencies[name]], color=colour, linewidth=1.5,
-                  marker=marker, markersize=4.5, markevery=(number % 4, 4), label=name,
-                  markeredgecolor='#444444', markeredgewidth=0.4)
+                  linestyle=(0, (1, 1)) if inexact else '-', marker=marker, markersize=4.5,
+                  markevery=(number % 4, 4), markeredgecolor='#444444', markeredgewidth=0.4,
+                  label=f'{name} (inexact)' if inexact else name)
     if 'frontier' in result.latencies:
         axis.plot(rates, [1e3 * t for t in result.latencies['frontier']], color='black',
                   linewidth=2.4, label='frontier', zorder=4)

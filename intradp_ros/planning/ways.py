@@ -7,10 +7,12 @@ is the sequential one.
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from math import ceil
 
 from intradp_ros.planning import bands
 from intradp_ros.planning.link import Link
 from intradp_ros.planning.plan import Encoding, Plan, Setup
+from intradp_ros.planning.profile import Profile
 from intradp_ros.planning.timeline import Task
 
 # Bands of the merge tensor overtake raw rows, and both overtake a hedge.
@@ -212,6 +214,47 @@ def meet(begin: float, device: Sequence[float], sizes: Sequence[float],
         if now == float('inf'):
             return bottom
     return bottom
+
+
+def divided(setup: Setup, share: float, halo: int, tiles: int, planner: str) -> Plan:
+    """
+    Divide the image: the device takes the upper `share` through the whole network, the edge the
+    rest, each with `halo` more rows of the input (and what corresponds to them), and the device
+    joins the detections. Inexact where the halo is less than the receptive field; operators that
+    need all rows see one part of them.
+    """
+    graph = setup.graph
+    height = graph.tensors[graph.input].rows
+    overlap = halo / height
+    upper, lower = min(1.0, share + overlap), min(1.0, 1 - share + overlap)
+
+    def seconds(profile: Profile, part: float) -> float:
+        return sum(profile.seconds[o.id](ceil(part * graph.tensors[o.output].rows - 1e-6))
+                   for o in graph.operators)
+
+    elements = setup.input_elements * lower
+    mine = seconds(setup.device, upper)
+    theirs = seconds(setup.edge, lower)
+    tasks = [Task('device', setup.device.before, label='preprocess')]
+    feeds: list[int] = []
+    for band in range(tiles):
+        ready = 0
+        if setup.encoding.encode:
+            ready = len(tasks)
+            tasks.append(Task('device', setup.encoding.encode * elements / tiles, after=(0,),
+                              priority=ENCODE, label=f'encode {band}'))
+        tasks.append(Task('uplink', size=setup.input_bytes * lower / tiles, after=(ready,),
+                          label=f'raw {band}'))
+        tasks.append(Task('edge', setup.encoding.decode * elements / tiles + theirs / tiles,
+                          after=(len(tasks) - 1, *feeds[-1:]), label=f'raw {band}'))
+        feeds.append(len(tasks) - 1)
+    tasks.append(Task('device', mine, after=(0,), label='band 0'))
+    own = len(tasks) - 1
+    answer = _answer(setup, tasks, (feeds[-1],))
+    tasks.append(Task('device', setup.device.after, after=(own, *answer), label='postprocess'))
+    return Plan(planner, 'divided', fixed(tasks, (len(tasks) - 1,)),
+                graph.tensors[graph.input].name, tiles, share, exact=False,
+                note=f'halo of {halo} rows')
 
 
 def _answer(setup: Setup, tasks: list[Task], after: tuple[int, ...]) -> tuple[int, ...]:

@@ -4,9 +4,8 @@ What the device's board draws, from sensors that Linux shows in sysfs.
 Two kinds. INA3221 chips, as on Jetson boards, give the watts of a rail now: they are sampled and
 integrated. RAPL, of Intel and AMD processors, counts joules itself. Kernel documentation:
 hwmon/ina3221 (in1..3 in mV, curr1..3 in mA), power/powercap and ABI/testing/sysfs-class-powercap
-(energy_uj, max_energy_range_uj). NVIDIA's kernels before Linux 5 have an iio driver instead:
-rail_name_N and in_powerN_input in mW (Jetson Linux Developer Guide 32, Software-Based Power
-Consumption Modeling).
+(energy_uj, max_energy_range_uj). NVIDIA's kernels before Linux 5 have a driver of their own for
+the chip, ina3221x, which shows it through iio: rail_name_N and in_powerN_input in mW.
 """
 
 import re

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from intradp_ros.errors import IntraDPError, ParameterError
 from intradp_ros.model.capture import capture
 from intradp_ros.model.graph import Need, rows_needed
-from intradp_ros.planning import bound, ways
+from intradp_ros.planning import bound, geometry, ways
 from intradp_ros.planning.link import Link
 from intradp_ros.planning.plan import Encoding, Objective, Setup
 from intradp_ros.planning.planners import frontier
@@ -135,7 +135,7 @@ def test_least_ratio_against_all_sets_of_rows(need, rows):
         chosen = [r for r in range(outputs) if mask >> r & 1]
         needed = set().union(*(range(need.first[r], need.last[r]) for r in chosen))
         ratios.append(len(needed) / rows / (len(chosen) / outputs))
-    assert bound.least_ratio(need, rows) == pytest.approx(min(ratios))
+    assert geometry.least_ratio(need, rows) == pytest.approx(min(ratios))
 
 
 @RELAXED
@@ -146,14 +146,14 @@ def test_fields_and_costs_against_the_graph(drawn):
         return
     operators = graph.operators
     rows = np.array([graph.tensors[o.output].rows for o in operators])
-    costs = bound.device_costs(graph, np.ones(len(operators)))
+    costs = geometry.device_costs(graph, np.ones(len(operators)))
     for target in operators:
         spans = {p.id: [rows_needed(graph, target.output, r, r + 1, p.output)
                         for r in range(rows[target.id])] for p in operators[:target.id]}
         least = min(1 + sum(s[r][1] - s[r][0] for s in spans.values())
                     for r in range(rows[target.id]))
         assert costs[target.id] == least
-        lines = bound.receptive_fields(graph, target.id)
+        lines = geometry.receptive_fields(graph, target.id)
         for p, (least_share, slope) in lines.items():
             for a in range(rows[target.id]):
                 for b in range(a + 1, rows[target.id] + 1):
@@ -201,11 +201,30 @@ def test_frontier_table_agrees_with_planning():
     graph = chain(torch.nn.Conv2d(3, 8, 3, 2, 1), torch.nn.Conv2d(8, 2, 3, 4, 1),
                   torch.nn.Conv2d(2, 16, 3, padding=1), size=(64, 64))
     setup, objective = setup_of(graph), Objective()
-    table = frontier.prepare(setup, Link(1e6), objective)
-    assert table.decide(Link(1.0)) is table.plans[0]
-    assert table.decide(Link(1e15)) is table.plans[-1]
+    table = frontier.prepare(setup, objective)
+    assert table.decide(Link(1.0), objective) is table.plans[0]
+    assert table.decide(Link(1e15), objective) is table.plans[-1]
     for bandwidth in table.bandwidths:
         link = Link(bandwidth * 1.1)
-        ours = table.decide(link).run(link).latency
+        ours = table.decide(link, objective).run(link).latency
         best = frontier.plan(setup, link, objective).run(link).latency
-        assert ours <= best * 1.05
+        assert ours <= best * 1.1
+
+
+def test_dividing_with_a_limited_halo():
+    graph = chain(torch.nn.Conv2d(3, 8, 3, 2, 1), torch.nn.Conv2d(8, 16, 3, padding=1),
+                  size=(64, 64))
+    setup, link = setup_of(graph), Link(3e5)
+    plan = ways.divided(setup, 0.5, 8, 4, 'frontier')
+    assert not plan.exact
+    frame = plan.run(link)
+    # Half of the rows and 8 of 64 more on either side.
+    assert frame.sent('uplink') == pytest.approx(setup.input_bytes * 0.625)
+    staircases = zip(setup.device.seconds, graph.operators)
+    assert frame.busy('device') == pytest.approx(
+        sum(s(round(0.625 * graph.tensors[o.output].rows)) for s, o in staircases))
+    assert frame.latency >= bound.limited_halo(setup, link)
+    exact = frontier.plan(setup, link, Objective())
+    limited = frontier.plan(setup, link, Objective(halo=8))
+    assert exact.exact
+    assert limited.run(link).latency <= exact.run(link).latency * (1 + frontier.TOLERANCE)

@@ -1,5 +1,7 @@
 """The link's figures against a simulated link whose rate and delay are known."""
 
+import threading
+
 import pytest
 
 from intradp_ros.planning.link import FrameTransfer, LinkEstimator
@@ -69,3 +71,19 @@ def test_late_acknowledgements_of_less_are_ignored():
     goodput = frame.goodput()
     frame.on_ack(99.0, 3, 90000)
     assert frame.goodput() == goodput
+
+
+def test_figures_are_read_while_frames_end_on_another_thread():
+    estimator, ended, ready = LinkEstimator(), threading.Event(), transfer(1e6, 1e-3)
+
+    def end_frames():
+        while not ended.is_set():
+            estimator.on_frame_end(ready)
+    thread = threading.Thread(target=end_frames)
+    thread.start()
+    try:
+        for _ in range(300):
+            estimator.estimate()
+    finally:
+        ended.set()
+        thread.join()

@@ -31,7 +31,7 @@ def assert_same_graph(found, graph):
 
 
 @given(networks())
-@settings(max_examples=25, deadline=None, derandomize=True,
+@settings(max_examples=15, deadline=None, derandomize=True,
           phases=(Phase.explicit, Phase.generate), suppress_health_check=list(HealthCheck))
 def test_random_networks_survive(tmp_path_factory, drawn):
     network, image = drawn

@@ -174,8 +174,9 @@ def test_more_bandwidth_can_make_a_frame_later():
     """
     Graham's anomaly (1969): who is ready earlier may take a resource and not give it back.
 
-    It needs a low-priority task that a link feeds and a high-priority one that comes later; the
-    ways of ways.py have none (test_ways.py), but planners' own tasks may.
+    It needs a low-priority task that a link feeds and a high-priority one that comes later. The
+    streamed ways of ways.py have none (test_ways.py); `meeting` chooses its tasks by the link, and
+    a band that it gives to a faster link may turn out the last to arrive.
     """
     def latency(bandwidth):
         tasks = [Task('uplink', size=4), Task('edge', 10, after=(0,), priority=9),

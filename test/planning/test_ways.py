@@ -84,7 +84,7 @@ def test_meeting_covers_every_row_with_what_it_needs_and_no_more(demo_setup):
     for merge in merges(demo_setup)[1:]:
         rows = graph.tensors[merge].rows
         for tiles in (1, 5, 16):
-            plan = ways.meeting(demo_setup, graph.input, merge, tiles, 'x')
+            plan = ways.meeting(demo_setup, merge, tiles, 'x')
             ends = bands.boundaries(rows, tiles)
             for link in links():
                 tasks, _ = plan.script(link)
@@ -113,7 +113,7 @@ def test_on_a_dead_link_a_hedge_is_local_inference(demo_setup):
     assert offload.run(dead).latency == pytest.approx(local)
     for merge in merges(demo_setup)[1:]:
         for plan in (ways.streamed(demo_setup, merge, 8, 'x', hedge=True),
-                     ways.meeting(demo_setup, demo_setup.graph.input, merge, 8, 'x', hedge=True)):
+                     ways.meeting(demo_setup, merge, 8, 'x', hedge=True)):
             frame = plan.run(dead)
             # Later only by the calls that bands cost.
             device = sum(bands.computed(demo_setup.device, merge, bands.boundaries(

@@ -23,6 +23,7 @@ from intradp_ros.planning import mesh
 from intradp_ros.planning.link import Link
 from intradp_ros.planning.mesh import Tile
 from intradp_ros.planning.plan import Objective, Plan, Setup
+from intradp_ros.planning.planners.intra_dp import NO_GEOMETRY
 from intradp_ros.planning.timeline import Task
 
 BANDS = 16
@@ -40,7 +41,8 @@ def plan(setup: Setup, link: Link, objective: Objective) -> Plan:
         return frame.tasks, frame.ends
 
     return Plan('coacto', 'meeting', script, setup.graph.tensors[setup.graph.input].name,
-                len(tiles), 0.5)
+                len(tiles), 0.5, exact=setup.device.has_geometry,
+                note='' if setup.device.has_geometry else NO_GEOMETRY)
 
 
 @dataclass

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import networkx
-from networkx.algorithms.flow import boykov_kolmogorov
+from networkx.algorithms.flow import preflow_push
 
 from intradp_ros.planning.planners.partition import Send
 
@@ -60,7 +60,7 @@ def closure(near: Mapping[int, float], far: Mapping[int, float], sends: Arcs, fi
             else:
                 arc(origin, consumer, cost)
             arc(consumer, send.producer, float('inf'))
-    _, (device, _) = networkx.minimum_cut(network, 'edge', 'device', flow_func=boykov_kolmogorov)
+    _, (device, _) = networkx.minimum_cut(network, 'edge', 'device', flow_func=preflow_push)
     return {v for v in device if isinstance(v, int)}
 
 

@@ -8,6 +8,9 @@ streamed cut at every tensor that everything passes through and that is smaller 
 (streamed offload), each with several tile counts, sequential ones included. Each is simulated, so
 the choice is never worse than any of its candidates when the link is as assumed.
 
+With a limited halo (`objective.halo`) the image may also be divided, each side computing its part
+to the end: inexact, and marked so.
+
 What a wrong assumption costs is bounded in two ways. Where device and edge meet is not planned but
 found by both going on until they do, and (for latency) the device hedges: it goes on to a local
 result, and the first of the two ends the frame. And of plans within `TOLERANCE` of the best, the
@@ -24,7 +27,9 @@ from intradp_ros.planning.link import Link
 from intradp_ros.planning.plan import Objective, Plan, Setup, cost
 from intradp_ros.tiling.split import candidates
 
-TILES = (1, 4, 8, 16, 32, 64)
+TILES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)
+# With a limited halo: parts of the image's rows that the device may take.
+SHARES = 16
 TOLERANCE = 0.02
 CAUTION = 3.0
 # Bandwidths (bytes a second) that a table is made for, and how many a factor of e.
@@ -42,6 +47,8 @@ def plans(setup: Setup, objective: Objective) -> list[Plan]:
     counts = [n for n in TILES if n <= objective.most_tiles] or [1]
     # A hedge costs energy and buys latency.
     hedges = {'latency': (True,), 'deadline': (False, True)}.get(objective.goal, (False,))
+    if objective.energy_cap:
+        hedges = (False, True)
     found = [ways.local(setup, 'frontier')]
     merges = [t for t in candidates(graph) if setup.tensor_bytes(t.id) < setup.input_bytes]
     for hedge in hedges:
@@ -53,6 +60,9 @@ def plans(setup: Setup, objective: Objective) -> list[Plan]:
                 found.append(ways.streamed(setup, tensor.id, tiles, 'frontier', hedge))
                 if tiles > 1:
                     found.append(ways.meeting(setup, tensor.id, tiles, 'frontier', hedge))
+    if objective.halo is not None:
+        found += [ways.divided(setup, share / SHARES, objective.halo, min(16, counts[-1]),
+                               'frontier') for share in range(1, SHARES)]
     return found
 
 
@@ -73,8 +83,12 @@ class Table:
     bandwidths: tuple[float, ...]
     plans: tuple[Plan, ...]
 
-    def decide(self, link: Link) -> Plan:
-        """Give the plan of the nearest bandwidth on a logarithmic scale (microseconds)."""
+    def decide(self, link: Link, objective: Objective) -> Plan:
+        """
+        Give the plan of the nearest bandwidth on a logarithmic scale, in microseconds.
+
+        :param objective: the one that the table was made for.
+        """
         at = bisect_left(self.bandwidths, link.bandwidth)
         if at == 0:
             return self.plans[0]
@@ -84,13 +98,15 @@ class Table:
         return self.plans[at if link.bandwidth * link.bandwidth > below * above else at - 1]
 
 
-def prepare(setup: Setup, link: Link, objective: Objective) -> Table:
+def prepare(setup: Setup, objective: Objective, link: Link | None = None) -> Table:
     """
-    Choose for a grid of bandwidths, all else being as in `link`.
+    Choose for a grid of bandwidths, all else being as in `link` (default: a link that costs
+    nothing but its bandwidth).
 
     Few candidates win anywhere, so all are tried on a coarse grid, and only the winners and those
     near them on the fine one.
     """
+    link = link or Link(MOST)
     steps = round(log(MOST / LEAST) * DENSITY)
     grid = tuple(LEAST * exp(i / DENSITY) for i in range(steps + 1))
     everything = plans(setup, objective)

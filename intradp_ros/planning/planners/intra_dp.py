@@ -11,9 +11,9 @@ operators with random local starts, is `evolved`.
 `objective.halo` = 0 is the method as published: slices go up and down, nothing is added for
 kernels that reach over a slice's edge, and the result is inexact. The default departs from it to
 be exact: both sides recompute the halo (`recompute`), and no rows of tensors inside the model come
-down, only the result. Why: an exact share that returns to the device in a deep network needs the
-whole image's halo (the receptive field of its output spans the image), so all would come down; and
-exchanging one halo row a layer costs more bytes than the input (662 KB each way for VGG19 at 224).
+down, only the result. Why: rows that the device goes on to compute from deep inside a network need
+most of the image (their receptive field is about as large), so nearly all would come down; and to
+exchange one halo row a layer costs more bytes than the input (662 KB each way for VGG19 at 224).
 `objective.halo` = h > 0 recomputes at most h input rows on either side: inexact again.
 
 Another departure: cuts are those along the order of computation, whatever number of tensors cross.
@@ -34,6 +34,7 @@ from intradp_ros.planning.plan import Objective, Plan, Setup, best, cost
 GRID = (0.0, 0.5, 0.6, 0.7, 1.0)
 CANDIDATES = 3
 CANDIDATE_BANDWIDTH = 10e6  # bytes/s
+NO_GEOMETRY = 'the profile has no geometry: halo taken as 0'
 
 
 def plan(setup: Setup, link: Link, objective: Objective) -> Plan:
@@ -113,11 +114,12 @@ def recomputed(setup: Setup, segment: Sequence[int], halo: int | None) -> list[P
         by_segment = (*chosen, 0.0)
         rows = recompute.work(setup.graph, segment, by_segment, halo)
         script = ways.fixed(*recompute.schedule(setup, segment, rows))
-        exact = (halo is None or not any(0 < x < 1 for x in by_segment)) \
-            and setup.device.has_geometry
-        way = 'meeting' if any(0 < x < 1 for x in chosen) else 'cut' if any(chosen) else 'offload'
+        inside = any(0 < x < 1 for x in chosen)
+        # Without a share inside (0, 1) there is no halo to miss.
+        exact = not inside or halo is None and setup.device.has_geometry
+        way = 'meeting' if inside else 'cut' if any(chosen) else 'offload'
         of = [by_segment[s] for s in segment]
-        note = 'the profile has no geometry: halo taken as 0' * (not setup.device.has_geometry)
+        note = NO_GEOMETRY if inside and not setup.device.has_geometry else ''
         plans.append(Plan('intra_dp', way, script, merged(setup.graph, of),
                           device_share=float(np.mean(of)), exact=exact, note=note))
     return plans

@@ -57,8 +57,9 @@ def plan(setup: Setup, link: Link, objective: Objective) -> Plan:
 def least(problem: Partition, link: Link, rates: Rates) -> Cut:
     """Find the cut with the least weighted sum of stages on a link (DNN Surgery Light)."""
     far = [t * rates.edge for t in problem.far]
-    far[-1] += rates.down * link.arrival(0.0, problem.setup.device.result_bytes, upward=False) \
-        + rates.wait * link.round_trip
+    far[-1] += rates.wait * link.round_trip
+    if rates.down:  # times infinity, on a dead link
+        far[-1] += rates.down * link.arrival(0.0, problem.setup.device.result_bytes, upward=False)
     sends = {s: rates.up * link.arrival(0.0, s.size) + rates.device * s.encode
              + rates.edge * s.decode for s in problem.sends}
     near = {v: t * rates.device for v, t in enumerate(problem.near)}

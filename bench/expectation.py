@@ -1,0 +1,88 @@
+"""What the planners expect of a cell, and what no exact schedule could beat: from profiles that
+were measured in the test bed, each side on its own cores and with its own share of them."""
+
+import json
+import math
+import subprocess
+from pathlib import Path
+
+from intradp_ros.errors import IntraDPError
+from intradp_ros.planning import planners, profile_file
+from intradp_ros.planning.bound import Limits
+from intradp_ros.planning.encodings import encodings
+from intradp_ros.planning.link import Link
+from intradp_ros.planning.plan import Objective, Plan, Setup
+from testbed.bed import TestBed
+
+# Bytes on the link for each byte of a tile: headers of Ethernet, IP (one a fragment), UDP, RTPS.
+OVERHEAD = 1.028
+# Seconds: an empty message there and its acknowledgement, in the bed.
+ROUND_TRIP = 2e-3
+
+
+def measure(bed: TestBed, model: dict[str, object], budget: float) -> tuple[Path, Path]:
+    """
+    Measure a model on the robot, then on the edge, and leave the profiles where the nodes look.
+
+    :param budget: seconds a side.
+    :returns: the two files.
+    :raises IntraDPError: when it fails, with what it said.
+    """
+    line = ['intradp', 'profile', str(model['model']), '--threads', '1', '--json',
+            '--budget', f'{budget:g}']
+    if 'weights' in model:
+        line += ['--weights', str(model['weights'])]
+    if 'input_size' in model:
+        line += ['--size', str(model['input_size'])]
+    found = []
+    for prefix in (bed.on_robot(), bed.on_edge()):
+        done = subprocess.run([*prefix, *line], capture_output=True, text=True)
+        if done.returncode:
+            raise IntraDPError(f'"{" ".join(line)}" failed in the test bed: '
+                               f'{done.stderr.strip()[-2000:]}')
+        found.append(Path(json.loads(done.stdout)['file']))
+    return found[0], found[1]
+
+
+def setup(device: Path, edge: Path) -> Setup:
+    """Read two profiles; input travels as uint8."""
+    robot, server = profile_file.load(device), profile_file.load(edge)
+    return Setup(robot, server, encodings(robot, server)['uint8'])
+
+
+def link(setup: Setup, rate: float) -> Link:
+    """Describe the bed's link at a rate in bytes a second, with all that it costs."""
+    return Link(rate, ROUND_TRIP, setup.device.message_seconds, overhead=OVERHEAD)
+
+
+def plan(setup: Setup, method: str, rate: float) -> Plan | None:
+    """Plan as a planner of the method's name does; None when there is none."""
+    if method not in planners.NAMES:
+        return None
+    return planners.find(method).plan(setup, link(setup, rate), Objective())
+
+
+def expected(setup: Setup, method: str, rate: float) -> dict[str, object] | None:
+    """Give what a planner expects: milliseconds, the way, the merge tensor; None without one."""
+    found = plan(setup, method, rate)
+    if found is None:
+        return None
+    return {'latency_ms': found.run(link(setup, rate)).latency * 1e3, 'way': found.way,
+            'merge': found.merge, 'tiles': found.tiles}
+
+
+def limits(setup: Setup, rates: list[float]) -> list[dict[str, float]]:
+    """
+    Give, for each rate, the exact bound and that of parallel resistors, D C / (D + C), in ms.
+
+    The link of the bound has no headers, no round trip and messages that cost nothing: no real
+    one is faster.
+    """
+    bound = Limits(setup)
+    found = []
+    for rate in rates:
+        device, sending = setup.device.total, setup.input_bytes / rate
+        exact = bound.exact(Link(rate))
+        found.append({'exact_bound_ms': exact * 1e3 if math.isfinite(exact) else math.nan,
+                      'parallel_ms': device * sending / (device + sending) * 1e3})
+    return found
