@@ -41,8 +41,7 @@ METHODS = {
     'coacto': _planner('coacto', 'tiles, earliest finish (CoActo 2024)'),
     'frontier': _planner('frontier', 'this package, exact'),
     'auto': Method('this package, accuracy budget 0.01 mAP',
-                   {'mode': 'auto', 'max_map_drop': 0.01}, servers=True, lossless=False,
-                   adaptive=True),
+                   {'mode': 'auto', 'max_map_drop': 0.01}, lossless=False, adaptive=True),
 }
 # Without a frontier of its own: what p50(frontier) has to be at least as good as.
 OURS = ('frontier', 'auto')

@@ -146,7 +146,9 @@ def verdicts(cells: Sequence[dict]) -> str:
 
 def costs(cells: Sequence[dict]) -> str:
     """Give the table of what each cell cost, delivered and found."""
-    lines = ['<details><summary>Every cell: spread, bytes, processor time, memory, messages'
+    lines = ['Robot and edge below are the node at work there; for `compressed_topic` the robot '
+             'is the process that encodes the images.', '',
+             '<details><summary>Every cell: spread, bytes, processor time, memory, messages'
              '</summary>', '',
              row('method', 'rho', 'frames', 'p50', 'p95', 'p99', 'camera to listener p50',
                  'expected', 'kB a frame', 'kB on the link', 'robot CPU ms', 'edge CPU ms',
@@ -157,16 +159,18 @@ def costs(cells: Sequence[dict]) -> str:
             continue
         figures, times = cell['figures'], latency(cell)
         cpu, memory = figures['cpu_ms_per_frame'], figures['peak_memory']
+        remote = METHODS[cell['method']].topology == 'remote'
+        robot, edge = ('driver0', 'device0') if remote else ('device0', 'edge')
         expected = cell.get('expected')
         lines.append(row(
             cell['method'], f'{cell["rho"]:g}', figures['frames'],
             *(f'{times[p]:.0f}' for p in ('p50', 'p95', 'p99')),
             f'{figures["round_trip_ms"]["p50"]:.0f}',
             f'{expected["latency_ms"]:.0f} {expected["way"]}' if expected else '',
-            f'{figures["bytes_per_frame"] / 1e3:.0f}',
+            '' if remote else f'{figures["bytes_per_frame"] / 1e3:.0f}',
             f'{figures["link_bytes_per_frame"]["up"] / 1e3:.0f}',
-            f'{cpu.get("device0", 0):.0f}', f'{cpu.get("edge", 0):.0f}',
-            f'{memory.get("device0", 0) / 1e6:.0f}/{memory.get("edge", 0) / 1e6:.0f}',
+            f'{cpu.get(robot, 0):.0f}', f'{cpu.get(edge, 0):.0f}',
+            f'{memory.get(robot, 0) / 1e6:.0f}/{memory.get(edge, 0) / 1e6:.0f}',
             ', '.join(f'{k} {v}' for k, v in figures['modes'].items()),
             f'{figures["missing"]}/{figures["duplicated"]}/{figures["reordered"]}',
             cell['differing']))

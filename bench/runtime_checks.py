@@ -40,14 +40,18 @@ def hit(frames: Sequence[Frame], moments: Sequence[float]) -> list[Frame]:
             and any(frame.begin < moment < frame.heard[0] for moment in moments)]
 
 
-def returns(frames: Sequence[Frame], restored: Sequence[float]) -> list[float]:
+def returns(frames: Sequence[Frame], restored: Sequence[float],
+            seen_for: float = 2.0) -> list[float]:
     """
     Give the seconds from each moment at which the link was there again until the first frame
     began of which the edge acknowledged something; infinite where none did.
+
+    :param seen_for: seconds; moments so near to the end of what was seen say nothing.
     """
     linked = [frame.begin for frame in frames if frame.report['acknowledged']]
+    end = max((frame.begin for frame in frames), default=-math.inf)
     return [min((begin - moment for begin in linked if begin >= moment), default=math.inf)
-            for moment in restored]
+            for moment in restored if end >= moment + seen_for]
 
 
 def growth(samples: Sequence[tuple[float, dict[str, Usage]]], process: str,

@@ -32,8 +32,8 @@ MESSAGES, BYTES, PERIOD = 8, 60000, 0.4
 def talk(frames: int) -> None:
     """Publish frames; sending time, frame and index stand in front of the data."""
     import rclpy
-    from intradp_ros.msg import Tile
 
+    from intradp_ros.msg import Tile
     from intradp_ros.nodes import qos
     rclpy.init()
     node = rclpy.create_node('talker')
@@ -54,8 +54,8 @@ def talk(frames: int) -> None:
 def listen(frames: int) -> None:
     """Print the time from each frame's first publish() to its last message's arrival."""
     import rclpy
-    from intradp_ros.msg import Tile
 
+    from intradp_ros.msg import Tile
     from intradp_ros.nodes import qos
     rclpy.init()
     node = rclpy.create_node('listener')

@@ -53,7 +53,7 @@ class Link:
                f'rate {round(8 * rate)} burst {burst(rate)} limit {QUEUE}')
 
     def set_loss(self, share: float) -> None:
-        """Drop this share (0 to 1, in steps of 0.0001) of the packets of both directions."""
+        """Drop this share (0 to 0.9999, in steps of 0.0001) of the packets of both directions."""
         for namespace, device in self._ends:
             with suppress(BedError):  # there is none yet
                 sh(f'ip netns exec {namespace} nft delete table netdev loss_{device}')

@@ -124,6 +124,13 @@ def median_interval(values: Sequence[float], draws: int = 2000, seed: int = 0) -
     return [float(x) for x in np.percentile(np.median(drawn, axis=1), (2.5, 97.5))]
 
 
+def how(report: dict) -> str:
+    """Say how a frame was made: its mode, the way where that is another word, who ended it."""
+    way = report.get('way', report['mode'])
+    mode = report['mode'] if way == report['mode'] else f'{report["mode"]} ({way})'
+    return f'{mode}/{report["source"]}'
+
+
 def summarize(events: Sequence[dict], used: dict[str, dict], crossed: Sequence[int]) -> dict:
     """
     Give the figures of one run.
@@ -141,7 +148,7 @@ def summarize(events: Sequence[dict], used: dict[str, dict], crossed: Sequence[i
         'round_trip_ms': percentiles(round_trips),
         'round_trip_median_interval_ms': median_interval(round_trips),
         'deadline_misses': sum(not report['deadline_met'] for report in reports),
-        'modes': dict(Counter(f'{r["mode"]}/{r["source"]}' for r in reports)),
+        'modes': dict(Counter(map(how, reports))),
         'fallbacks': dict(Counter(r['reason'] for r in reports if r['fallback'])),
         'bytes_per_frame': sum(r['bytes'] for r in reports) / count,
         'link_bytes_per_frame': {'up': crossed[0] / count, 'down': crossed[1] / count},

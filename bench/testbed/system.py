@@ -136,7 +136,8 @@ class System:
     def usages(self) -> dict[str, usage.Usage]:
         """Read what each process has used so far."""
         found = {}
-        for name, process in self.processes.running.items():
+        drivers = {f'driver{k}': each.process for k, each in enumerate(self.robots)}
+        for name, process in (self.processes.running | drivers).items():
             with suppress(OSError):
                 found[name] = usage.read(process.pid)
         return found
@@ -183,8 +184,10 @@ class System:
                     if watched[k].said('end'):
                         used, crossed = before.get(k, (self.usages(), self.bed.links[k].bytes()))
                         after, bytes_now = self.usages(), self.bed.links[k].bytes()
-                        recordings[k].used = {n: usage.difference(used[n], after[n])
-                                              for n in used if n in after}
+                        # One that was started again in between began at 0.
+                        recordings[k].used = {
+                            n: usage.difference(used[n], after[n]) for n in used
+                            if n in after and after[n].cpu >= used[n].cpu}
                         recordings[k].crossed = (bytes_now[0] - crossed[0],
                                                  bytes_now[1] - crossed[1])
                         open_ones.discard(k)

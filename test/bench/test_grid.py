@@ -1,0 +1,63 @@
+from pytest import raises
+
+import grid
+from intradp_ros.errors import ParameterError
+from methods import EXACT_RIVALS, METHODS
+
+MODELS, RHOS = ['demo_detector', 'retinanet_resnet50_fpn'], [0.25, 1.0, 4.0]
+
+
+def test_every_combination_is_run_once_whatever_the_order():
+    cells = grid.cells(MODELS, RHOS, list(METHODS))
+    for seed in range(5):
+        groups = grid.groups(cells, seed)
+        ordered = [cell for group in groups for cell in group]
+        assert sorted(ordered, key=str) == sorted(cells, key=str)
+        assert len({cell.name for cell in cells}) == len(cells)
+        models = [cell.model for cell in ordered]
+        assert models == sorted(models), 'a model is left and come back to'
+        for group in groups:
+            assert len({(c.model, METHODS[c.method].topology, METHODS[c.method].servers)
+                        for c in group}) == 1
+    orders = {tuple(c.method for g in grid.groups(cells, seed) for c in g) for seed in range(5)}
+    assert len(orders) == 5
+    assert grid.groups(cells, 3) == grid.groups(cells, 3)
+
+
+def test_what_there_is_not_is_refused():
+    with raises(ParameterError, match='unknown methods magic; there are: local, offload'):
+        grid.cells(MODELS, RHOS, ['local', 'magic'])
+    with raises(ParameterError, match='rho'):
+        grid.cells(MODELS, [1.0, 0.0], ['local'])
+
+
+def test_an_interrupted_run_goes_on_with_what_is_missing(tmp_path):
+    cells = grid.cells(MODELS, RHOS, ['local', 'offload', 'frontier'])
+    assert grid.pending(cells, tmp_path / 'none yet') == cells
+    for cell in cells[:5]:
+        grid.save(tmp_path, cell.name, grid.result_of(cell, figures={}))
+    grid.save(tmp_path, cells[5].name, grid.result_of(cells[5], refused='no such mode'))
+    # What was being written when the power went does not count.
+    (tmp_path / f'.{cells[6].name}.json.1.new').write_text('{"mod')
+    assert grid.pending(cells, tmp_path) == cells[5:]
+    assert grid.load(tmp_path, cells[0].name) == {
+        'model': cells[0].model, 'rho': cells[0].rho, 'method': cells[0].method, 'figures': {}}
+
+
+def test_fewer_frames_when_time_is_short():
+    cells = grid.cells(MODELS, RHOS, ['local', 'offload'])
+    device = {'demo_detector': 0.1, 'retinanet_resnet50_fpn': 10.0}
+
+    def frames(hours):
+        return grid.frames_that_fit(cells, device, 100, 10, 3600 * hours)
+    assert frames(100) == 100
+    assert frames(0.01) == grid.LEAST_FRAMES
+    assert grid.LEAST_FRAMES < frames(1) < frames(1.5) < 100
+    spent = sum((frames(1) + 10) * grid.frame_seconds(c, device[c.model]) for c in cells)
+    assert spent + grid.START * len(grid.groups(cells, 0)) <= 3600
+    assert grid.frames_that_fit([], device, 100, 10, 1) == 100
+
+
+def test_rivals_of_the_frontier_are_exact_and_not_ours():
+    assert {'local', 'offload', 'coacto'} <= set(EXACT_RIVALS)
+    assert not {'frontier', 'auto', 'jpeg_offload', 'compressed_topic'} & set(EXACT_RIVALS)

@@ -1,0 +1,92 @@
+import math
+
+from pytest import approx
+from test_summary import BEGIN, run
+
+import grid
+import replay
+import report
+from methods import METHODS
+from testbed import summary
+
+
+def cell(method, rho, latency):
+    """A result as scripts/bench leaves it, with ten frames around a latency."""
+    events = [BEGIN, *run(*range(10))]
+    for event in events:
+        if event['event'] == 'report':
+            event['latency_ms'] = latency + event['frame'] - 4.5
+    frames = summary.frames(events)
+    for frame in frames:
+        frame.heard = [frame.begin + (frame.latency + 5) / 1e3]
+    return grid.result_of(
+        grid.Cell('demo_detector', rho, method), rate=1e6, differing=0, expected=None,
+        exact_bound_ms=50.0, parallel_ms=60.0, example=frames[5].report,
+        figures=summary.summarize(events, {}, (0, 0)) | {
+            'round_trip_ms': summary.percentiles([f.round_trip for f in frames])},
+        frames=[[f.image, f.latency, f.round_trip] for f in frames])
+
+
+def test_verdicts_say_wins_and_losses():
+    cells = [cell('local', 1.0, 100), cell('offload', 1.0, 120), cell('coacto', 1.0, 80),
+             cell('frontier', 1.0, 60), cell('auto', 1.0, 50), cell('jpeg_offload', 1.0, 52)]
+    lines = {line.split(' | ')[1]: line for line in report.verdicts(cells).splitlines()[2:]}
+    assert lines['frontier / best other exact method (coacto)'].endswith('0.75 | 1.03 | yes |')
+    assert lines['frontier / best of local, offload, sequential cuts'].endswith('0.65 | yes |')
+    assert lines['frontier against the exact bound'].endswith('60.00 ms | 67.50 ms | yes |')
+    assert lines['auto / jpeg_offload'].endswith('0.96 | 0.90 | **no** |')
+    slower = [cell('local', 2.0, 100), cell('frontier', 2.0, 110)]
+    assert '| 2 | frontier / best other exact method (local) | 1.10 | 1.03 | **no** |' \
+        in report.verdicts(slower)
+    assert report.verdicts([cell('local', 1.0, 100)]) == ''
+
+
+def test_the_table_marks_the_best_lossless_method_and_what_was_not_run():
+    cells = [cell('local', 0.5, 100), cell('offload', 0.5, 40), cell('jpeg_offload', 0.5, 20),
+             cell('compressed_topic', 0.5, 30),
+             grid.result_of(grid.Cell('demo_detector', 0.5, 'frontier'), refused='no such mode')]
+    text = report.section('demo_detector', cells, None)
+    assert '| offload | **40 (' in text and '| local | 100 (' in text
+    assert '| jpeg_offload * | 20 (' in text
+    # The remote method is judged by what the robot hears, 5 ms later here.
+    assert '| compressed_topic * | 35 (' in text
+    assert '| frontier | not run |' in text and '- not run: frontier: no such mode' in text
+    assert '| *bound of any exact schedule* | 50 |' in text
+
+
+def test_a_report_with_plots_is_written_from_a_folder(tmp_path):
+    for method in ('local', 'offload', 'frontier'):
+        for rho in (0.5, 1.0):
+            found = cell(method, rho, 90)
+            grid.save(tmp_path / 'cells', f'{method}{rho}', found)
+    grid.save(tmp_path, 'host', {'cpu': 'a processor', 'commits': ['abc', 'def']})
+    grid.save(tmp_path, 'scale-robots', {
+        'name': 'scale-robots', 'title': 'Robots', 'variable': 'robots', 'text': '', 'points': [
+            {'value': 1, 'x': 1, 'p50': 1.0, 'p95': 2.0, 'throughput': 9.0, 'bytes': 1e6}]})
+    grid.save(tmp_path, 'replay-demo_detector-wifi', {
+        'model': 'demo_detector', 'trace': 'wifi', 'seconds': 2.0, 'mean_rate': 1e6,
+        'deadline_ms': 200.0, 'steps': [[0.0, 1e6], [1.0, 2e6]], 'methods': {
+            'local': {'figures': cell('local', 1, 90)['figures'], 'points': [[0.0, 90], [1.0, 95]],
+                      'weighted_ms': {'mean': 92, 'p50': 90, 'p95': 95, 'p99': 95},
+                      'regret_ms': 0.0}, 'auto': {'refused': 'no'}}})
+    path = report.write(tmp_path, tmp_path / 'REPORT.md')
+    text = path.read_text()
+    assert '| commits | abc, def |' in text and '## Robots' in text and 'Replay: wifi' in text
+    pictures = [part.split(')')[0] for part in text.split('](')[1:]]
+    assert len(pictures) == 4
+    for picture in pictures:
+        assert (tmp_path / picture).stat().st_size > 5000
+
+
+def test_regret_is_against_the_best_fixed_method_of_each_second():
+    points = {'local': [(0.0, 100.0)], 'offload': [(0.0, 50.0), (2.0, 300.0)],
+              'frontier': [(0.0, 45.0), (2.2, 110.0)]}
+    found = replay.regret(points, 4.0, ['local', 'offload'])
+    # Best fixed: 50, 50, 100, 100.
+    assert found == {'local': 25.0, 'offload': 100.0, 'frontier': approx(2.5)}
+    assert replay.regret({'frontier': points['frontier']}, 4.0, ['local']) == {}
+
+
+def test_every_method_can_be_told_from_the_others():
+    assert len({(str(m.parameters), m.topology) for m in METHODS.values()}) == len(METHODS)
+    assert not any(math.isnan(report.latency(cell(name, 1.0, 9))['p50']) for name in METHODS)
