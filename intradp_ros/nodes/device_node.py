@@ -136,7 +136,8 @@ class DeviceNode(ManagedNode):
         read |= {name: value for name, value in (changes or {}).items() if name in read}
         merge, share = read.pop('merge'), read.pop('device_share')
         chosen = split.at(graph, merge, share) if read['mode'] == 'split' else split.offload(graph)
-        return DeviceSettings(plan=self._plan, split=chosen, **read)
+        return DeviceSettings(plan=self._plan, way=read['mode'], split=chosen,
+                              reliable=self.value('reliable_tiles'), **read)
 
     # -- what comes in -------------------------------------------------------------------------
 
