@@ -21,7 +21,7 @@ setup(
     package_data={'intradp_ros.model': ['weights/*']},
     install_requires=[
         'numpy', 'torch>=2.6', 'torchvision>=0.21', 'opencv-python-headless', 'scipy',
-        'scikit-image', 'safetensors', 'tqdm', 'matplotlib'],
+        'scikit-image', 'safetensors', 'tqdm', 'matplotlib', 'networkx'],
     extras_require={'eval': ['pycocotools']},
     entry_points={'console_scripts': ['intradp=intradp_ros.cli.main:main']},
 )

@@ -20,6 +20,7 @@ from intradp_ros.nodes import conversions, models, parameters, qos
 from intradp_ros.nodes.managed_node import ManagedNode, run
 from intradp_ros.nodes.parameters import Parameter
 from intradp_ros.runtime.device import DeviceSession, DeviceSettings, Outlets
+from intradp_ros.runtime.power import EnergyMeter
 from intradp_ros.runtime.wire import CameraFrame, FrameResult
 from intradp_ros.tiling import split
 from intradp_ros.tiling.codec import CODECS
@@ -86,6 +87,7 @@ class DeviceNode(ManagedNode):
     def start_work(self) -> None:
         """Build the model, then listen."""
         detector = models.build(self)
+        self._energy = EnergyMeter()
         self.session = DeviceSession(detector, self._settings(detector.graph), Outlets(
             tile=lambda tile: self._tiles.publish(conversions.message_from_tile(tile)),
             result=lambda result: self.post(lambda: self._publish(result)),
@@ -111,6 +113,7 @@ class DeviceNode(ManagedNode):
         self.session.close()
         self._run_calls()  # results that were on their way to the executor
         self.session = None
+        self._energy.close()
         for entity in (*self._entities, self._camera):
             self.destroy_subscription(entity)
         for timer in self._timers:
@@ -192,6 +195,7 @@ class DeviceNode(ManagedNode):
     def _publish(self, result: FrameResult) -> None:
         header = conversions.header_from(result.stamp)
         self._detections.publish(conversions.message_from_detections(result.detections, header))
+        result.report.energy_j = self._energy.joules() or 0.0
         self._reports.publish(conversions.message_from_report(result.report))
         if self._pictures.get_subscription_count():
             picture = draw.annotate(result.image, result.detections,

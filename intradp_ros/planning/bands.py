@@ -77,33 +77,65 @@ def computed_from_below(profile: Profile, target: int, begins: Sequence[int]) ->
 def resumed(profile: Profile, source: int, ends: Sequence[int], from_below: bool = False,
             complete: bool = True) -> list[float]:
     """
-    Seconds of a wavefront that is fed `source` in bands: whatever becomes computable is computed.
+    Seconds of a wavefront that is fed `source` in bands: whatever becomes computable is computed,
+    unless it is less than the engine makes a call for (`Profile.least_rows`).
 
     :param ends: boundaries of the bands, from 0 up; with `from_below` from the tensor's rows
         down.
     :param complete: whether the last band is the last: then all that is left is computed with it.
     """
     graph = profile.graph
-    head = {o.id for o in graph.ancestors([source])}
-    operators = [o for o in graph.operators if o.id not in head]
-    done = [0] * len(graph.tensors)
-    costs = []
-    for number, end in enumerate(ends[1:]):
-        last = complete and number == len(ends) - 2
-        there = list(done)
-        there[source] = graph.tensors[source].rows - end if from_below else end
-        seconds = 0.0
+    there = reached(profile, source, ends, from_below)
+    if complete:
+        there[-1] = [t.rows for t in graph.tensors]
+    operators = _after(graph, source)
+    return [sum(profile.seconds[o.id](after[o.output] - before[o.output]) for o in operators)
+            for before, after in zip(there, there[1:])]
+
+
+def left_between(profile: Profile, source: int, ends: Sequence[int]) -> list[float]:
+    """
+    Seconds of what is left when two wavefronts, from the top and from below, have met.
+
+    :param ends: boundaries of the bands, from 0 up.
+    :returns: one figure for each place where they can meet, one more than bands.
+    """
+    graph = profile.graph
+    above = reached(profile, source, ends)
+    below = reached(profile, source, ends[::-1], from_below=True)[::-1]
+    operators = _after(graph, source)
+    return [sum(profile.seconds[o.id](graph.tensors[o.output].rows - p[o.output] - q[o.output])
+                for o in operators) for p, q in zip(above, below)]
+
+
+def reached(profile: Profile, source: int, ends: Sequence[int],
+            from_below: bool = False) -> list[list[int]]:
+    """
+    Rows of every tensor, counted from one end, that are there before and after each band.
+
+    :param ends: as for `resumed`.
+    """
+    graph = profile.graph
+    rows = [t.rows for t in graph.tensors]
+    least = profile.least_rows or [1] * len(graph.operators)
+    operators = _after(graph, source)
+    there = [[0] * len(rows)]
+    for end in ends[1:]:
+        now = list(there[-1])
+        now[source] = rows[source] - end if from_below else end
         for o in operators:
-            rows = graph.tensors[o.output].rows
-            reached = rows if last else min(
-                (_computable(need, there[i], graph.tensors[i].rows, rows, from_below)
-                 for i, need in zip(o.inputs, o.needs)), default=rows)
-            reached = max(reached, done[o.output])
-            seconds += profile.seconds[o.id](reached - done[o.output])
-            there[o.output] = reached
-        costs.append(seconds)
-        done = there
-    return costs
+            most = min((_computable(need, now[i], rows[i], rows[o.output], from_below)
+                        for i, need in zip(o.inputs, o.needs)), default=rows[o.output])
+            if most == rows[o.output] or most - now[o.output] >= least[o.id]:
+                now[o.output] = most
+        there.append(now)
+    return there
+
+
+def _after(graph: Graph, source: int) -> list[Operator]:
+    """Operators that a tensor does not need."""
+    head = {o.id for o in graph.ancestors([source])}
+    return [o for o in graph.operators if o.id not in head]
 
 
 def _computable(need, held: int, input_rows: int, rows: int, from_below: bool) -> int:

@@ -21,8 +21,8 @@ class Staircase:
     """
     Seconds of one operator by rows computed in one call: measured points, straight lines between.
 
-    Below the first point the time of a row does not fall: half as many rows take as long as a
-    straight line through zero rows' cost says, which is read off the first two points.
+    Below the first point the line of the first two goes on, but the time of a row does not fall:
+    half as many rows take at least half as long.
 
     `rows` ascend strictly; `seconds` do not fall.
     """
@@ -43,11 +43,12 @@ class Staircase:
         """Seconds of one call that computes so many rows; 0 for none."""
         if rows <= 0:
             return 0.0
-        at = min(max(bisect_left(self.rows, rows), 1), len(self.rows) - 1)
+        least = self.seconds[0] * rows / self.rows[0] if rows < self.rows[0] else 0.0
         if len(self.rows) == 1:
             return self.seconds[0] * rows / self.rows[0]
+        at = min(max(bisect_left(self.rows, rows), 1), len(self.rows) - 1)
         (a, b), (s, t) = self.rows[at - 1:at + 1], self.seconds[at - 1:at + 1]
-        return max(0.0, s + (t - s) * (rows - a) / (b - a))
+        return max(least, s + (t - s) * (rows - a) / (b - a))
 
     @cached_property
     def least_per_row(self) -> float:
@@ -65,15 +66,49 @@ class Power:
     Watts of the device by what it does; it may compute, send and receive at once.
 
     Energy of a span: idle for all of it, and for the time of each activity what it draws above
-    idle. The defaults are those of a Jetson Xavier NX in the runs that the authors of Intra-DP
-    published (arXiv 2507.05829): 4.9 W idle, 11 to 15 W while computing; sending and receiving
-    over its Wi-Fi are taken as 1.5 W and 1.1 W above idle.
+    idle. `idle` and `compute` are of a Jetson Xavier NX in the run logs that the authors of
+    Intra-DP published (arXiv 2507.05829): 4.9 W idle, 11 to 15 W while computing, of which the
+    middle is taken. `send` and `receive` are assumed, 1.5 W and 1.1 W above idle: nothing
+    published tells them apart. Set them with `intradp profile --power`.
     """
 
     idle: float = 4.9
     compute: float = 13.0
     send: float = 6.4
     receive: float = 6.0
+
+
+@dataclass(frozen=True)
+class CodecCost:
+    """
+    One codec of the input on one machine, measured on one image of what a camera may see.
+
+    `ratio` is encoded bytes for each element of the input; `encode` and `decode` are seconds for
+    each element.
+    """
+
+    name: str
+    ratio: float
+    encode: float
+    decode: float
+    lossless: bool = True
+
+
+@dataclass(frozen=True)
+class Measured:
+    """
+    Seconds that a profile is held against: the whole model, and a wavefront of `bands` bands.
+
+    `operators` is the sum of all operators timed one by one, before they were scaled to `whole`;
+    `error` the time-weighted relative standard error of their medians after `passes` passes.
+    """
+
+    whole: float
+    wavefront: float
+    bands: int
+    operators: float
+    error: float
+    passes: int
 
 
 @dataclass(frozen=True)
@@ -85,7 +120,9 @@ class Profile:
     `seconds` has one staircase for each operator, by id. `message_seconds` is what it costs to
     hand one message to the middleware. `before` and `after` are the seconds of pre- and
     postprocessing. `has_geometry` is False where the rows that a row needs were not recorded: the
-    halo is then taken as 0.
+    halo is then taken as 0. `codecs` and `measured` are empty where nothing was measured.
+    `least_rows` are the heights below which that machine's engine waits for more rows, by
+    operator; empty for an engine that does not wait.
     """
 
     model: str
@@ -103,6 +140,10 @@ class Profile:
     has_geometry: bool = True
     created: str = ''
     note: str = ''
+    torch: str = ''
+    codecs: tuple[CodecCost, ...] = ()
+    measured: Measured | None = None
+    least_rows: tuple[int, ...] = field(default=(), repr=False)
 
     @cached_property
     def whole(self) -> tuple[float, ...]:

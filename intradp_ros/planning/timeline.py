@@ -71,7 +71,9 @@ class Timeline:
                    if self.tasks[s.task].resource == resource)
 
     def energy(self, power: Power) -> float:
-        """Joules that the device drew during the frame (see `Power`)."""
+        """Joules that the device drew during the frame (see `Power`); infinite without an end."""
+        if self.latency == float('inf'):
+            return self.latency
         return (power.idle * self.latency
                 + (power.compute - power.idle) * self.busy('device')
                 + (power.send - power.idle) * self.busy('uplink')
@@ -83,7 +85,8 @@ def simulate(tasks: Sequence[Task], ends: Sequence[int], link: Link) -> Timeline
     Run tasks on the four resources.
 
     :param ends: the frame has ended when any of these tasks is done.
-    :raises ParameterError: when a task comes after one that there is not, or after itself.
+    :raises ParameterError: when a task comes after one that there is not or after itself, or when
+        all has been done and no end reached: tasks wait for each other, or an end is not there.
     """
     followers: list[list[int]] = [[] for _ in tasks]
     missing = [len(set(task.after)) for task in tasks]
@@ -142,5 +145,8 @@ def simulate(tasks: Sequence[Task], ends: Sequence[int], link: Link) -> Timeline
         if latency < float('inf'):
             break
         start(now)
+    else:
+        raise ParameterError(f'no end among {sorted(finishing)} of {len(tasks)} tasks is ever '
+                             'done: they wait for each other')
     return Timeline(tuple(tasks), tuple(s for s in spans if s.begin < latency or not s.begin),
                     latency)

@@ -7,14 +7,16 @@ is the sequential one.
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from math import ceil
 
 from intradp_ros.planning import bands
 from intradp_ros.planning.link import Link
 from intradp_ros.planning.plan import Encoding, Plan, Setup
+from intradp_ros.planning.profile import Profile
 from intradp_ros.planning.timeline import Task
 
 # Bands of the merge tensor overtake raw rows, and both overtake a hedge.
-MERGE, RAW, HEDGE = 0, 1, 9
+ENCODE, MERGE, RAW, HEDGE = -1, 0, 1, 9
 
 
 def fixed(tasks: Sequence[Task], ends: Sequence[int]):
@@ -33,16 +35,18 @@ def local(setup: Setup, planner: str = 'local') -> Plan:
     return Plan(planner, 'local', fixed(tasks, (2,)), device_share=1.0)
 
 
-def sequential(setup: Setup, head: Collection[int], planner: str) -> Plan:
+def sequential(setup: Setup, head: Collection[int], planner: str,
+               send_outputs: bool = False) -> Plan:
     """
     Cut anywhere: operators in `head` on the device, what crosses is sent, the rest on the edge.
 
     :param head: ids of operators, closed under "comes before"; with none of them this is offload,
         with all of them local inference.
+    :param send_outputs: with all of them, let the edge postprocess the model's outputs instead.
     """
     graph = setup.graph
     rest = [o.id for o in graph.operators if o.id not in head]
-    if not rest:
+    if not rest and not send_outputs:
         return local(setup, planner)
     crossing = crossing_tensors(setup, head)
     tasks = [Task('device', setup.device.before, label='preprocess')]
@@ -66,11 +70,14 @@ def sequential(setup: Setup, head: Collection[int], planner: str) -> Plan:
 
 
 def crossing_tensors(setup: Setup, head: Collection[int]) -> list[int]:
-    """Tensors that `head` (or the camera) makes and an operator outside needs, in order."""
+    """
+    Tensors that `head` (or the camera) makes and the edge needs for an operator outside or, being
+    outputs of the model, for postprocessing, in order.
+    """
     graph = setup.graph
     made = {graph.input} | {o.output for o in graph.operators if o.id in head}
     wanted = {i for o in graph.operators if o.id not in head for i in o.inputs}
-    return sorted(made & wanted)
+    return sorted(made & (wanted | set(graph.outputs)))
 
 
 def streamed(setup: Setup, merge: int, tiles: int, planner: str, hedge: bool = False,
@@ -104,8 +111,7 @@ def streamed(setup: Setup, merge: int, tiles: int, planner: str, hedge: bool = F
         tasks.append(Task('edge', decode + edge[number], after=after, label=f'band {number}'))
     finish = _answer(setup, tasks, (feeds[-1],))
     if hedge:
-        done = 0.0 if is_input else sum(device)
-        finish += _hedge(setup, tasks, done, len(shares))
+        finish += _hedge(setup, tasks, _after(setup, merge), len(shares))
     way = 'offload' if is_input else 'cut'
     return Plan(planner, f'streamed {way}' if len(shares) > 1 else way, fixed(tasks, finish),
                 tensor.name, len(shares), float(not is_input))
@@ -114,94 +120,141 @@ def streamed(setup: Setup, merge: int, tiles: int, planner: str, hedge: bool = F
 def meeting(setup: Setup, merge: int, tiles: int, planner: str, hedge: bool = False) -> Plan:
     """
     Meet in the middle of a tensor: bands of it from the top by the device, raw rows from the
-    bottom for the edge to compute the other bands of. Where they meet is found on the way, from
-    what the real link has carried.
+    bottom, of which the edge computes the other bands. Where they meet is found on the way, from
+    what the real link has carried: `meet`.
     """
     graph = setup.graph
     tensor, source = graph.tensors[merge], graph.tensors[graph.input]
     ends = bands.boundaries(tensor.rows, tiles)
     count = len(ends) - 1
     head = graph.ancestors([merge])
+    # Raw rows from begins[k] on are what bands k, k + 1, ... need.
+    begins = [bands.needed_begins(graph, head, merge, a)[graph.input] for a in ends[:-1]]
+    parts = [max(0, b - a) / source.rows for a, b in zip(begins, [*begins[1:], source.rows])]
     device = bands.computed(setup.device, merge, ends)
+    sizes = [setup.tensor_bytes(merge) * (b - a) / tensor.rows for a, b in zip(ends, ends[1:])]
+    raw_sizes = [setup.input_bytes * part for part in parts]
+    encode = [setup.encoding.encode * setup.input_elements * part for part in parts]
+    decode = [setup.encoding.decode * setup.input_elements * part for part in parts]
     below = bands.computed_from_below(setup.edge, merge, ends[::-1])[::-1]
     down = bands.resumed(setup.edge, merge, ends, complete=False)
     up = bands.resumed(setup.edge, merge, ends[::-1], from_below=True, complete=False)[::-1]
-    after_merge = sum(bands.resumed(setup.edge, merge, [0, tensor.rows]))
-    begins = [bands.needed_begins(graph, head, merge, a)[graph.input] for a in ends[:-1]]
-    # Raw rows that band k needs beyond those of the bands below it.
-    raw = [max(0, b - a) / source.rows for a, b in zip(begins, [*begins[1:], source.rows])]
-    shares = [(b - a) / tensor.rows for a, b in zip(ends, ends[1:])]
-    merge_bytes = [setup.tensor_bytes(merge) * share for share in shares]
-    raw_bytes = [setup.input_bytes * share for share in raw]
+    rest = bands.left_between(setup.edge, merge, ends)
+    # What a local result costs the device for bands that it has not computed.
+    missing = bands.computed_from_below(setup.device, merge, ends[::-1])[::-1]
 
     def script(link: Link) -> tuple[Sequence[Task], Sequence[int]]:
-        met = meeting_point(setup.device.before, device, merge_bytes, raw_bytes, link)
+        met = meet(setup.device.before, device, sizes, raw_sizes, link)
         tasks = [Task('device', setup.device.before, label='preprocess')]
         feeds: list[int] = []
         for k in range(met):
             tasks.append(Task('device', device[k], after=(0,), priority=MERGE,
                               label=f'band {k}'))
-            tasks.append(Task('uplink', size=merge_bytes[k], after=(len(tasks) - 1,),
-                              priority=MERGE, label=f'band {k}'))
-            feeds.append(len(tasks))
-            tasks.append(Task('edge', down[k], after=(len(tasks) - 1, *feeds[-2:-1]),
+            tasks.append(Task('uplink', size=sizes[k], after=(len(tasks) - 1,), priority=MERGE,
                               label=f'band {k}'))
+            tasks.append(Task('edge', down[k], after=(len(tasks) - 1, *feeds[-1:]),
+                              label=f'band {k}'))
+            feeds.append(len(tasks) - 1)
         previous: tuple[int, ...] = ()
+        sends: list[int] = []
         for k in reversed(range(met, count)):
-            tasks.append(Task('device', setup.encoding.encode * setup.input_elements * raw[k],
-                              after=(0,), priority=MERGE, label=f'encode {k}'))
-            tasks.append(Task('uplink', size=raw_bytes[k], after=(len(tasks) - 1,), priority=RAW,
+            ready = 0
+            if encode[k]:
+                # One band ahead of the link: the device has better things to do.
+                ready = len(tasks)
+                tasks.append(Task('device', encode[k], after=(0, *sends[-2:-1]),
+                                  priority=ENCODE, label=f'encode {k}'))
+            sends.append(len(tasks))
+            tasks.append(Task('uplink', size=raw_sizes[k], after=(ready,), priority=RAW,
                               label=f'raw {k}'))
-            decode = setup.encoding.decode * setup.input_elements * raw[k]
-            tasks.append(Task('edge', decode + below[k] + up[k],
+            tasks.append(Task('edge', decode[k] + below[k] + up[k],
                               after=(len(tasks) - 1, *previous), label=f'raw {k}'))
             previous = (len(tasks) - 1,)
             feeds.append(len(tasks) - 1)
-        rest = max(0.0, after_merge - sum(down[:met]) - sum(up[met:]))
-        tasks.append(Task('edge', rest, after=tuple(feeds), label='rest'))
+        tasks.append(Task('edge', rest[met], after=tuple(feeds), label='rest'))
         finish = _answer(setup, tasks, (len(tasks) - 1,))
         if hedge:
-            finish += _hedge(setup, tasks, sum(device[:met]), count)
+            finish += _hedge(setup, tasks, sum(missing[met:]) + _after(setup, merge), count)
         return tasks, finish
 
     return Plan(planner, 'meeting', script, tensor.name, count, 0.5)
 
 
-def meeting_point(begin: float, device: Sequence[float], merge_bytes: Sequence[float],
-                  raw_bytes: Sequence[float], link: Link) -> int:
+def meet(begin: float, device: Sequence[float], sizes: Sequence[float],
+         raw_sizes: Sequence[float], link: Link) -> int:
     """
-    Find how many bands the device ends up with when it and the link each take what is next.
+    Find how many bands the device ends up with when device and link each take what is next.
 
-    The device takes bands from the top. The link sends what the device has ready, and else the
-    lowest raw band, unless the device could compute and send all that is left before that band
-    would have left.
+    The device takes bands from the top. The link sends what the device has made, and else the
+    lowest raw band, unless the device could make and send all that is left before that band would
+    have left. No bandwidth is predicted but that one band's.
+
+    :param device: seconds of each band on the device; `sizes` and `raw_sizes`: its bytes either
+        way.
     """
     top, bottom, sent = 0, len(device), 0
-    ready: list[float] = []
-    busy, clock = begin, begin
+    made: list[float] = []  # when each of the device's bands is there
+    busy = now = begin  # until when the device, and the link, are busy
     while sent < bottom:
-        while top < bottom and busy <= clock:
+        if top < bottom and busy <= now:
             busy += device[top]
-            ready.append(busy)
+            made.append(busy)
             top += 1
-        if sent < top and ready[sent] <= clock:
-            clock = link.arrival(clock, merge_bytes[sent])
+        elif sent < top and made[sent] <= now:
+            now = link.arrival(now, sizes[sent])
             sent += 1
         elif top < bottom:
-            raw_end = link.arrival(clock, raw_bytes[bottom - 1])
-            alone = busy + sum(device[top:bottom])
-            if raw_end == float('inf') or \
-                    link.arrival(alone, merge_bytes[bottom - 1]) <= raw_end:
-                clock = max(clock, ready[sent] if sent < top else busy)
-                if top < bottom and busy <= clock and sent >= top:
-                    continue
-            else:
-                clock, bottom = raw_end, bottom - 1
+            raw = link.arrival(now, raw_sizes[bottom - 1])
+            alone = link.arrival(busy + sum(device[top:bottom]), sizes[bottom - 1])
+            if alone <= raw:
+                return bottom
+            now, bottom = raw, bottom - 1
         else:
-            clock = ready[sent]
-        if clock == float('inf'):
-            break
-    return bottom if clock < float('inf') else len(device)
+            now = made[sent]
+        if now == float('inf'):
+            return bottom
+    return bottom
+
+
+def divided(setup: Setup, share: float, halo: int, tiles: int, planner: str) -> Plan:
+    """
+    Divide the image: the device takes the upper `share` through the whole network, the edge the
+    rest, each with `halo` more rows of the input (and what corresponds to them), and the device
+    joins the detections. Inexact where the halo is less than the receptive field; operators that
+    need all rows see one part of them.
+    """
+    graph = setup.graph
+    height = graph.tensors[graph.input].rows
+    overlap = halo / height
+    upper, lower = min(1.0, share + overlap), min(1.0, 1 - share + overlap)
+
+    def seconds(profile: Profile, part: float) -> float:
+        return sum(profile.seconds[o.id](ceil(part * graph.tensors[o.output].rows - 1e-6))
+                   for o in graph.operators)
+
+    elements = setup.input_elements * lower
+    mine = seconds(setup.device, upper)
+    theirs = seconds(setup.edge, lower)
+    tasks = [Task('device', setup.device.before, label='preprocess')]
+    feeds: list[int] = []
+    for band in range(tiles):
+        ready = 0
+        if setup.encoding.encode:
+            ready = len(tasks)
+            tasks.append(Task('device', setup.encoding.encode * elements / tiles, after=(0,),
+                              priority=ENCODE, label=f'encode {band}'))
+        tasks.append(Task('uplink', size=setup.input_bytes * lower / tiles, after=(ready,),
+                          label=f'raw {band}'))
+        tasks.append(Task('edge', setup.encoding.decode * elements / tiles + theirs / tiles,
+                          after=(len(tasks) - 1, *feeds[-1:]), label=f'raw {band}'))
+        feeds.append(len(tasks) - 1)
+    tasks.append(Task('device', mine, after=(0,), label='band 0'))
+    own = len(tasks) - 1
+    answer = _answer(setup, tasks, (feeds[-1],))
+    tasks.append(Task('device', setup.device.after, after=(own, *answer), label='postprocess'))
+    return Plan(planner, 'divided', fixed(tasks, (len(tasks) - 1,)),
+                graph.tensors[graph.input].name, tiles, share, exact=False,
+                note=f'halo of {halo} rows')
 
 
 def _answer(setup: Setup, tasks: list[Task], after: tuple[int, ...]) -> tuple[int, ...]:
@@ -212,13 +265,19 @@ def _answer(setup: Setup, tasks: list[Task], after: tuple[int, ...]) -> tuple[in
     return (len(tasks) - 1,)
 
 
-def _hedge(setup: Setup, tasks: list[Task], done: float, pieces: int) -> tuple[int, ...]:
+def _after(setup: Setup, merge: int) -> float:
+    """Seconds on the device of all operators that a tensor does not need."""
+    device = setup.device
+    return device.total - device.of([o.id for o in setup.graph.ancestors([merge])])
+
+
+def _hedge(setup: Setup, tasks: list[Task], left: float, pieces: int) -> tuple[int, ...]:
     """
     Let the device go on to a local result while it has nothing better to do, in small pieces.
 
-    :param done: seconds of the model that the device has spent by then on bands it keeps.
+    :param left: seconds of the model that are left when the device has done its bands.
     """
-    left = max(0.0, setup.device.total - done) + setup.device.after
+    left += setup.device.after
     previous = (0,)
     for number in range(pieces):
         tasks.append(Task('device', left / pieces, after=previous, priority=HEDGE,

@@ -116,6 +116,7 @@ class Report:
     edge_compute_ms: float = 0.0
     deadline_ms: float = 0.0
     deadline_met: bool = True
+    energy_j: float = 0.0
     images_received: int = 0
     images_dropped: int = 0
     images_rejected: int = 0

@@ -1,0 +1,119 @@
+"""
+The planner of this package: which way, which merge tensor, how many tiles; the rest is left to run
+time.
+
+Source: this project's design note ("The `frontier` planner"). Candidates are local inference, the
+streamed cut at every tensor that everything passes through and that is smaller than the input
+(natural bottlenecks, arXiv 2205.11269), meeting in the middle at those, and the input itself
+(streamed offload), each with several tile counts, sequential ones included. Each is simulated, so
+the choice is never worse than any of its candidates when the link is as assumed.
+
+With a limited halo (`objective.halo`) the image may also be divided, each side computing its part
+to the end: inexact, and marked so.
+
+What a wrong assumption costs is bounded in two ways. Where device and edge meet is not planned but
+found by both going on until they do, and (for latency) the device hedges: it goes on to a local
+result, and the first of the two ends the frame. And of plans within `TOLERANCE` of the best, the
+one is taken that is best when the link has a third of the bandwidth.
+"""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import exp, log
+
+from intradp_ros.planning import ways
+from intradp_ros.planning.link import Link
+from intradp_ros.planning.plan import Objective, Plan, Setup, cost
+from intradp_ros.tiling.split import candidates
+
+TILES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)
+# With a limited halo: parts of the image's rows that the device may take.
+SHARES = 16
+TOLERANCE = 0.02
+CAUTION = 3.0
+# Bandwidths (bytes a second) that a table is made for, and how many a factor of e.
+LEAST, MOST, DENSITY = 3e4, 3e8, 4
+
+
+def plan(setup: Setup, link: Link, objective: Objective) -> Plan:
+    """Choose for one link: every candidate is simulated on it."""
+    return choose(setup, plans(setup, objective), link, objective)
+
+
+def plans(setup: Setup, objective: Objective) -> list[Plan]:
+    """Make all candidates for a setup; costs of bands are computed here, once."""
+    graph = setup.graph
+    counts = [n for n in TILES if n <= objective.most_tiles] or [1]
+    # A hedge costs energy and buys latency.
+    hedges = {'latency': (True,), 'deadline': (False, True)}.get(objective.goal, (False,))
+    if objective.energy_cap:
+        hedges = (False, True)
+    found = [ways.local(setup, 'frontier')]
+    merges = [t for t in candidates(graph) if setup.tensor_bytes(t.id) < setup.input_bytes]
+    for hedge in hedges:
+        for tiles in counts:
+            found.append(ways.streamed(setup, graph.input, tiles, 'frontier', hedge))
+            for tensor in merges:
+                if tiles > 2 * tensor.rows:
+                    continue
+                found.append(ways.streamed(setup, tensor.id, tiles, 'frontier', hedge))
+                if tiles > 1:
+                    found.append(ways.meeting(setup, tensor.id, tiles, 'frontier', hedge))
+    if objective.halo is not None:
+        found += [ways.divided(setup, share / SHARES, objective.halo, min(16, counts[-1]),
+                               'frontier') for share in range(1, SHARES)]
+    return found
+
+
+def choose(setup: Setup, candidates: Sequence[Plan], link: Link, objective: Objective) -> Plan:
+    """Take the best plan, or one nearly as good that bears a slower link better."""
+    costs = [cost(setup, plan, link, objective) for plan in candidates]
+    best = min(costs)
+    near = [plan for plan, c in zip(candidates, costs)
+            if c[:-2] == best[:-2] and c[-2] <= best[-2] * (1 + TOLERANCE)]
+    slow = replace(link, bandwidth=link.bandwidth / CAUTION)
+    return min(near, key=lambda plan: cost(setup, plan, slow, objective))
+
+
+@dataclass(frozen=True)
+class Table:
+    """Plans for a grid of bandwidths, so that re-planning is a look-up."""
+
+    bandwidths: tuple[float, ...]
+    plans: tuple[Plan, ...]
+
+    def decide(self, link: Link, objective: Objective) -> Plan:
+        """
+        Give the plan of the nearest bandwidth on a logarithmic scale, in microseconds.
+
+        :param objective: the one that the table was made for.
+        """
+        at = bisect_left(self.bandwidths, link.bandwidth)
+        if at == 0:
+            return self.plans[0]
+        if at == len(self.bandwidths):
+            return self.plans[-1]
+        below, above = self.bandwidths[at - 1:at + 1]
+        return self.plans[at if link.bandwidth * link.bandwidth > below * above else at - 1]
+
+
+def prepare(setup: Setup, objective: Objective, link: Link | None = None) -> Table:
+    """
+    Choose for a grid of bandwidths, all else being as in `link` (default: a link that costs
+    nothing but its bandwidth).
+
+    Few candidates win anywhere, so all are tried on a coarse grid, and only the winners and those
+    near them on the fine one.
+    """
+    link = link or Link(MOST)
+    steps = round(log(MOST / LEAST) * DENSITY)
+    grid = tuple(LEAST * exp(i / DENSITY) for i in range(steps + 1))
+    everything = plans(setup, objective)
+    kept: dict[int, Plan] = {}
+    for bandwidth in grid[::DENSITY]:
+        here = replace(link, bandwidth=bandwidth)
+        ranked = sorted(everything, key=lambda plan: cost(setup, plan, here, objective))
+        kept.update((id(plan), plan) for plan in ranked[:4])
+    return Table(grid, tuple(choose(setup, list(kept.values()), replace(link, bandwidth=b),
+                                    objective) for b in grid))

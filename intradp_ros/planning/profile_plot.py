@@ -1,0 +1,38 @@
+"""A picture of a profile: seconds by band height of the operators that cost most."""
+
+import io
+from pathlib import Path
+
+from intradp_ros import files
+from intradp_ros.planning.profile import Profile
+
+
+def costliest(profile: Profile, count: int) -> list[int]:
+    """Operators by the time they take as a whole, the costliest first."""
+    return sorted(range(len(profile.whole)), key=lambda i: -profile.whole[i])[:count]
+
+
+def plot(profile: Profile, path: Path, count: int = 8) -> None:
+    """
+    Draw the staircases: milliseconds over the share of the rows in one call.
+
+    :raises ParameterError: when the file cannot be written.
+    """
+    # Not pyplot: no display, and no state that outlives the picture.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    figure = Figure(figsize=(8, 5), layout='constrained')
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for i in costliest(profile, count):
+        operator, steps = profile.graph.operators[i], profile.seconds[i]
+        rows = profile.graph.tensors[operator.output].rows
+        axes.plot([r / rows for r in steps.rows], [1e3 * s for s in steps.seconds], 'o-',
+                  label=f'{operator.name} ({operator.kind}, {rows} rows)')
+    axes.set(xlabel='share of the rows in one call', ylabel='ms', xlim=(0, 1.02), ylim=(0, None),
+             title=f'{profile.model} on {profile.processor}, threads: {profile.threads}')
+    axes.legend(fontsize='small')
+    axes.grid(alpha=0.3)
+    data = io.BytesIO()
+    figure.savefig(data, format=path.suffix.lstrip('.') or 'png', dpi=120)
+    files.write(path, data.getvalue())

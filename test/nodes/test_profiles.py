@@ -1,0 +1,86 @@
+"""Where a node's profile comes from, and what a message costs."""
+
+import time
+
+import pytest
+import rclpy
+from intradp_ros.msg import FrameReport
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from intradp_ros.errors import ParameterError
+from intradp_ros.model import zoo
+from intradp_ros.nodes import conversions, profiles, qos
+from intradp_ros.nodes.device_node import DeviceNode
+from intradp_ros.nodes.message_cost import publish_seconds
+from intradp_ros.planning import profile_cache
+from intradp_ros.planning.profile_file import save
+from intradp_ros.runtime import power
+
+
+class Lines(list):
+    def info(self, text):
+        self.append(text)
+
+    warning = info
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch, domain):
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+    monkeypatch.setattr(profile_cache, 'QUICK', 0.1)
+    return zoo.build('demo_detector', 'DEFAULT', input_size=(64, 96))
+
+
+def test_measured_once_then_from_the_cache_or_a_file(small, tmp_path):
+    lines = Lines()
+    first = profiles.profile_of(lines, small, threads=1)
+    assert first.message_seconds > 0 and first.fingerprint == small.graph.fingerprint
+    assert 'measuring demo_detector once' in lines[0]
+    del lines[:]
+    assert profiles.profile_of(lines, small, threads=1) == first
+    assert len(lines) == 1 and first.created in lines[0]
+
+    file = tmp_path / 'p.json'
+    save(first, file)
+    assert profiles.profile_of(lines, small, str(file)) == first
+    other = zoo.build('demo_detector', 'DEFAULT', input_size=(96, 96))
+    with pytest.raises(ParameterError, match=f'this model has {other.graph.fingerprint}'):
+        profiles.profile_of(lines, other, str(file))
+
+
+def test_messages_cost_something_and_leave_nothing_behind(domain):
+    rclpy.init()
+    try:
+        node = rclpy.create_node('probe')
+        assert 0 < publish_seconds(60_000, 10) < 1
+        graph_is_empty = time.monotonic() + 20
+        while node.count_publishers('/intradp_profile/tiles'):
+            assert time.monotonic() < graph_is_empty
+            time.sleep(0.05)
+        node.destroy_node()
+    finally:
+        rclpy.shutdown()
+
+
+def test_energy_is_in_every_report(graph, tmp_path, monkeypatch, photograph):
+    zone = tmp_path / 'class/powercap/intel-rapl:0'
+    zone.mkdir(parents=True)
+    for name, value in (('name', 'package-0'), ('energy_uj', 1000),
+                        ('max_energy_range_uj', 10**9)):
+        (zone / name).write_text(f'{value}\n')
+    monkeypatch.setattr('intradp_ros.nodes.device_node.EnergyMeter',
+                        lambda: power.EnergyMeter(tmp_path))
+    device = graph.add(DeviceNode, '/robot', model='demo_detector', mode='local', threads=1)
+    probe, reports = graph.probe(), []
+    probe.create_subscription(FrameReport, 'intradp/report', reports.append, qos.REPORTS)
+    camera = probe.create_publisher(Image, 'image', qos.image(True))
+    assert graph.call(device.start)
+    graph.wait(lambda: camera.get_subscription_count()
+               and device._reports.get_subscription_count())
+    (zone / 'energy_uj').write_text('2501000\n')
+    for count in (1, 2):
+        message = conversions.image_from_rgb(photograph, Header(frame_id=str(count)))
+        camera.publish(message)
+        graph.wait(lambda wanted=count: len(reports) == wanted)
+    assert [r.energy_j for r in reports] == [pytest.approx(2.5), 0]
