@@ -9,7 +9,7 @@ from intradp_ros.version import version
 
 # One module in this package each: its docstring is the help, add_arguments(parser) and run(args)
 # the rest.
-COMMANDS = ('models', 'profile', 'plan', 'eval')
+COMMANDS = ('models', 'profile', 'plan', 'eval', 'doctor')
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -21,7 +21,7 @@ def boxes(image: np.ndarray, boxes: np.ndarray, labels: np.ndarray, names: Seque
 
     :param image: uint8 RGB (H, W, 3).
     :param boxes: left, top, right, bottom in pixels (N, 4).
-    :param labels: class numbers (N), into `names`.
+    :param labels: class numbers (N), into `names`; one that has no name is shown as it is.
     :param tint: RGB colour of all boxes; None for one by class.
     """
     shown = image.copy()
@@ -29,7 +29,8 @@ def boxes(image: np.ndarray, boxes: np.ndarray, labels: np.ndarray, names: Seque
         paint = tint or _COLOURS[int(label) % len(_COLOURS)]
         left, top, right, bottom = (round(float(v)) for v in box)
         cv2.rectangle(shown, (left, top), (right - 1, bottom - 1), paint, 2)
-        text = names[int(label)] + ('' if scores is None else f' {scores[i]:.2f}')
+        name = names[int(label)] if label < len(names) else str(label)
+        text = name + ('' if scores is None else f' {scores[i]:.2f}')
         (width, height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.45, 1)
         # Above the box, or inside where there is no room.
         base = top - below if top > height + 2 * below else top + height + below

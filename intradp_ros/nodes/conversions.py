@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from geometry_msgs.msg import PoseWithCovariance
+from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from vision_msgs.msg import (
@@ -45,6 +46,14 @@ def header_from(stamp: Stamp) -> Header:
     header = Header(frame_id=stamp.frame_id)
     header.stamp.sec, header.stamp.nanosec = stamp.sec, stamp.nanosec
     return header
+
+
+def age(header: Header, now: Time) -> float:
+    """
+    Seconds from a header's stamp to now, whatever stands there; rclpy's Time refuses a negative
+    stamp.
+    """
+    return (now.nanoseconds - header.stamp.sec * 10**9 - header.stamp.nanosec) / 1e9
 
 
 # -- images ------------------------------------------------------------------------------------
@@ -143,18 +152,23 @@ def detections_from_message(message: Detection2DArray) -> Detections:
     """
     Read detections that `message_from_detections` wrote.
 
-    :raises TileError: when an object has no hypothesis or a class that is not a number.
+    :raises TileError: when an object has no hypothesis, a class that is not a uint16 number
+        (VisionClass.class_id), or a box or score that cannot be.
     """
     boxes, scores, labels = [], [], []
     for found in message.detections:
         if not found.results:
             raise TileError(f'detection {len(boxes)} has no hypothesis')
         best = found.results[0].hypothesis
-        if not best.class_id.isdecimal():
-            raise TileError(f'class {best.class_id!r} is not a number')
+        if not best.class_id.isdecimal() or len(best.class_id) > 5:
+            raise TileError(f'class {best.class_id[:32]!r} is not a number of at most 5 digits')
         center = found.bbox.center.position
         half_x, half_y = found.bbox.size_x / 2, found.bbox.size_y / 2
-        boxes.append((center.x - half_x, center.y - half_y, center.x + half_x, center.y + half_y))
+        box = center.x - half_x, center.y - half_y, center.x + half_x, center.y + half_y
+        # Not a number compares with nothing. Images have at most 65535 pixels a side.
+        if not (all(abs(v) <= 65535 for v in box) and 0 <= best.score <= 1):
+            raise TileError(f'detection {len(boxes)} has box {box} and score {best.score}')
+        boxes.append(box)
         scores.append(best.score)
         labels.append(int(best.class_id))
     return Detections(np.array(boxes, np.float32).reshape(-1, 4), np.array(scores, np.float32),
@@ -209,6 +223,8 @@ def ack_from_message(message: messages.TileAck) -> Ack:
 def message_from_report(report: Report) -> messages.FrameReport:
     """Write a report."""
     plain = {f.name: getattr(report, f.name) for f in fields(Report) if f.name != 'stamp'}
+    # A reason that quotes the edge's own is longer than the field that the edge's came in.
+    plain['reason'] = plain['reason'][:512]
     return messages.FrameReport(header=header_from(report.stamp), **plain)
 
 

@@ -7,7 +7,6 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter as Value
 from rclpy.qos import ReliabilityPolicy, qos_profile_sensor_data
-from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, LabelInfo
@@ -101,8 +100,8 @@ class DeviceNode(ManagedNode):
             self.create_subscription(Detection2DArray, 'edge/detections', self._on_detections,
                                      qos.DETECTIONS),
             self.create_subscription(Plan, 'intradp/plan', self._on_plan, qos.LATCHED)]
-        self._timers = [self.create_timer(0.2, self._publish_link),
-                        self.create_timer(0.5, self._follow_camera)]
+        self._work_timers = [self.create_timer(0.2, self._publish_link),
+                             self.create_timer(0.5, self._follow_camera)]
         self._camera, self._camera_reliable = None, False
         self._follow_camera()
 
@@ -116,7 +115,7 @@ class DeviceNode(ManagedNode):
         self._energy.close()
         for entity in (*self._entities, self._camera):
             self.destroy_subscription(entity)
-        for timer in self._timers:
+        for timer in self._work_timers:
             self.destroy_timer(timer)
 
     def apply_parameters(self) -> None:
@@ -167,8 +166,7 @@ class DeviceNode(ManagedNode):
     def _on_image(self, image: Image | CompressedImage) -> None:
         decode = conversions.rgb_from_image if isinstance(image, Image) else \
             conversions.rgb_from_compressed
-        age = (self.get_clock().now() - Time.from_msg(
-            image.header.stamp, clock_type=self.get_clock().clock_type)).nanoseconds / 1e9
+        age = conversions.age(image.header, self.get_clock().now())
         self.session.submit(CameraFrame(conversions.stamp_from(image.header), time.monotonic(),
                                         age, lambda: decode(image)))
 

@@ -3,6 +3,7 @@ What the lifecycle nodes share: parameter table, autostart, a way onto the execu
 main.
 """
 
+import re
 import signal
 import sys
 import time
@@ -114,8 +115,11 @@ class ManagedNode(LifecycleNode):
         self._wake.trigger()
 
     def warn(self, text: str) -> None:
-        """Log a warning, each kind (its first words) at most once a second; from any thread."""
-        kind, now = text[:24], time.monotonic()
+        """
+        Log a warning, each kind (its first words, whatever their numbers) at most once a second;
+        from any thread.
+        """
+        kind, now = re.sub(r'\d+', '', text)[:24], time.monotonic()
         if now >= self._warned.get(kind, 0.0) + 1.0:
             if len(self._warned) > 100:
                 self._warned.clear()

@@ -227,16 +227,18 @@ class LinkEstimator:
 
     def estimate(self) -> LinkEstimate:
         """Give the figures of the last frames."""
-        if not self._transfers:
+        transfers = tuple(self._transfers)  # frames end on another thread
+        if not transfers:
             return LinkEstimate()
-        sure = [g for g, is_sure in self._measured if is_sure]
-        bounds = [g for g, _ in self._measured]
+        measured = tuple(self._measured)
+        sure = [g for g, is_sure in measured if is_sure]
+        bounds = [g for g, _ in measured]
         goodput = statistics.median(sure) if sure else max(bounds, default=0.0)
-        round_trip = min(t.round_trip for t in self._transfers)
-        costs = [s.end - s.begin for t in self._transfers for s in t.sent]
-        span = sum(t.sent[-1].end - t.sent[0].begin for t in self._transfers)
-        lost = sum(t.lost for t in self._transfers)
-        last = self._transfers[-1]
+        round_trip = min(t.round_trip for t in transfers)
+        costs = [s.end - s.begin for t in transfers for s in t.sent]
+        span = sum(t.sent[-1].end - t.sent[0].begin for t in transfers)
+        lost = sum(t.lost for t in transfers)
+        last = transfers[-1]
         return LinkEstimate(
             goodput=goodput,
             round_trip=round_trip if round_trip < float('inf') else 0.0,

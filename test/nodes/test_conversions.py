@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rclpy.serialization import deserialize_message, serialize_message
+from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -152,3 +153,37 @@ def test_every_field_of_the_messages_is_documented():
                 documented = False
             elif '=' not in line:
                 assert documented or '#' in line, f'{file.name}: {line}'
+
+
+def spoilt(**changes):
+    message = conversions.message_from_detections(Detections(
+        np.array([[1, 2, 3, 4]], np.float32), np.array([0.5], np.float32), np.array([7])),
+        Header())
+    found = message.detections[0]
+    found.results[0].hypothesis.class_id = changes.get('class_id', '7')
+    found.results[0].hypothesis.score = changes.get('score', 0.5)
+    found.bbox.size_x = changes.get('size_x', 2.0)
+    return over_the_wire(message)
+
+
+@pytest.mark.parametrize('changes', [
+    {'class_id': '9' * 400}, {'class_id': '-1'}, {'class_id': ''}, {'score': float('nan')},
+    {'score': 2.0}, {'size_x': float('nan')}, {'size_x': float('inf')}, {'size_x': 1e30}])
+def test_detections_that_cannot_be_are_refused(changes):
+    assert len(conversions.detections_from_message(spoilt())) == 1
+    with pytest.raises(TileError):
+        conversions.detections_from_message(spoilt(**changes))
+
+
+def test_a_report_may_quote_the_longest_reason_of_an_edge():
+    quoted = conversions.message_from_report(
+        Report(STAMP, 1, 2, reason='edge refused: ' + 'x' * 512))
+    assert over_the_wire(quoted).reason.startswith('edge refused: xxx')
+
+
+@pytest.mark.parametrize('sec, nanosec, expected', [
+    (10, 500_000_000, 1.5), (-1, 0, 13.0), (-2**31, 2**32 - 1, 12 + 2**31 - 4.294967295)])
+def test_the_age_of_any_stamp(sec, nanosec, expected):
+    header = over_the_wire(Header())
+    header.stamp.sec, header.stamp.nanosec = sec, nanosec
+    assert conversions.age(header, Time(seconds=12)) == pytest.approx(expected)

@@ -226,7 +226,7 @@ def test_the_parameter_server_tunes_and_respects_an_operator(graph):
     probe.create_subscription(Plan, 'intradp/plan', plans.append, qos.LATCHED)
     publisher = probe.create_publisher(LinkState, 'intradp/link', qos.LINK)
     server = graph.add(ParameterServer, period=0.1, deadline_ms=777.0)
-    graph.call(device.destroy_timer, device._timers[0])  # the test speaks for the link
+    graph.call(device.destroy_timer, device._work_timers[0])  # the test speaks for the link
 
     def tile_count():
         return device.get_parameter('tile_count').value

@@ -1,5 +1,7 @@
 """The model of a link, and estimates against recorded events (test/runtime has whole links)."""
 
+import threading
+
 import pytest
 
 from intradp_ros.planning.link import FrameTransfer, LinkEstimate, LinkEstimator, RateMeter
@@ -122,3 +124,19 @@ def test_the_meter_follows_a_step_and_forgets_pauses():
     assert meter.rate == pytest.approx(1e5)
     meter.begin(now + 5.0)
     assert meter.rate == pytest.approx(1e5)
+
+
+def test_figures_are_read_while_frames_end_on_another_thread():
+    estimator, ended, ready = LinkEstimator(), threading.Event(), transfer(1e6, 1e-3)
+
+    def end_frames():
+        while not ended.is_set():
+            estimator.on_frame_end(ready)
+    thread = threading.Thread(target=end_frames)
+    thread.start()
+    try:
+        for _ in range(300):
+            estimator.estimate()
+    finally:
+        ended.set()
+        thread.join()
