@@ -14,7 +14,7 @@ import statistics
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import lru_cache, partial
 
 import numpy as np
@@ -28,6 +28,7 @@ from intradp_ros.runtime.local import finish, stages
 from intradp_ros.runtime.mailbox import Mailbox
 from intradp_ros.runtime.offer import Offer
 from intradp_ros.runtime.sender import Sender
+from intradp_ros.runtime.settings import DeviceSettings, Outlets
 from intradp_ros.runtime.wire import (
     Ack,
     AckState,
@@ -35,10 +36,9 @@ from intradp_ros.runtime.wire import (
     FrameResult,
     Report,
     Stamp,
-    Tile,
 )
 from intradp_ros.tiling.engine import Engine, Frame, warm_up
-from intradp_ros.tiling.split import Split
+from intradp_ros.tiling.split import offload
 
 # Local inference starts this factor of its own usual time before the deadline.
 MARGIN = 1.25
@@ -48,45 +48,9 @@ PATIENCE, LEAST_PATIENCE = 4.0, 0.25
 # An edge that was waited for in vain is waited for again no sooner than this (seconds), and only
 # when something was heard of it.
 RETRY_PERIOD = 0.5
-
-
-@dataclass(frozen=True)
-class DeviceSettings:
-    """
-    What may change between two frames; see the parameter table of the device node.
-
-    `mode` is a name for the report. `way` is what is done: 'local', 'offload', 'cut' and 'split'
-    compute on the device the rows that `split` says, 'meeting' as many as it gets to before the
-    sender comes from below (`frontier`). With `hedge` the device goes on to a result of its own
-    while the edge works, and the first one counts; else it waits as long as that makes sense.
-    """
-
-    mode: str = 'offload'
-    way: str = 'offload'
-    tile_count: int = 8
-    codec: str = 'uint8'
-    deadline_ms: float = 300.0
-    message_bytes: int = 60000
-    window_bytes: int = 0
-    reliable: bool = False
-    hedge: bool = False
-    split: Split = Split(0, 0, 0)
-    plan: int = 0
-
-
-@dataclass(frozen=True)
-class Outlets:
-    """
-    Where a session's output goes.
-
-    `tile` is called by the sender thread and may block; the others are called by any thread and
-    must not. `edge_matched` says whether any edge listens.
-    """
-
-    tile: Callable[[Tile], None]
-    result: Callable[[FrameResult], None]
-    warn: Callable[[str], None]
-    edge_matched: Callable[[], bool]
+# Where a plan says "local", a frame in this time (seconds) is offered to the edge all the same, or
+# nobody would ever see that the link has become better.
+EXPLORE_PERIOD = 1.0
 
 
 class DeviceSession:
@@ -115,7 +79,7 @@ class DeviceSession:
         self._links = LinkEstimator()
         # Why the edge is not waited for, '' while it answers; and till when it is not believed.
         self.edge_fault = ''
-        self._retry = float('-inf')
+        self._retry = self._offered = float('-inf')
         self._local_times = deque(warm_up(self._engine, clock), maxlen=9)
         self._edge_times: deque[float] = deque(maxlen=9)
         self._layouts = lru_cache(16)(partial(layout, self._graph))
@@ -178,12 +142,18 @@ class DeviceSession:
     def _run(self) -> None:
         while (frame := self.mailbox.take()) is not None:
             try:
-                self._process(frame, self.settings)
+                self._process(frame, self._explored(self.settings))
             except ImageError as error:
                 self.rejected += 1
                 self._outlets.warn(f'image rejected: {error}')
             except Exception as error:  # one frame must never end the node
                 self._outlets.warn(f'frame failed: {type(error).__name__}: {error}')
+
+    def _explored(self, settings: DeviceSettings) -> DeviceSettings:
+        if settings.way != 'local' or not settings.explore or \
+                self._clock() < self._offered + EXPLORE_PERIOD:
+            return settings
+        return replace(settings, way='offload', hedge=True, split=offload(self._graph))
 
     def _process(self, camera: CameraFrame, settings: DeviceSettings) -> None:
         begin = self._clock()
@@ -224,6 +194,7 @@ class DeviceSession:
         offer = Offer(job, pixels, plan, self.detector.identity, settings.codec,
                       settings.message_bytes, lambda: self._sender.flow.rate)
         job.offered, job.progress = True, self._clock()
+        self._offered = job.progress
         self._sender.begin(job, offer.next, settings.message_bytes, settings.window_bytes,
                            settings.reliable)
         merge = self._graph.tensors[plan.merge]
