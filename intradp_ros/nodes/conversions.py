@@ -229,10 +229,12 @@ def message_from_report(report: Report) -> messages.FrameReport:
 
 
 def message_from_link(link: LinkEstimate, header: Header, edge_alive: bool, answered: int,
-                      unanswered: int) -> messages.LinkState:
+                      unanswered: int, model: str = '',
+                      edge_ratio: float = 0.0) -> messages.LinkState:
     """Write the link's state."""
     return messages.LinkState(
-        header=header, edge_alive=edge_alive, goodput_bytes_per_s=link.goodput,
+        header=header, model=model, edge_ratio=edge_ratio, edge_alive=edge_alive,
+        goodput_bytes_per_s=link.goodput,
         round_trip_ms=link.round_trip * 1e3, message_cost_ms=link.message_cost * 1e3,
         loss=link.loss, blocked=link.blocked, frame_bytes=link.frame_bytes,
         frame_messages=link.frame_messages, answered=answered, unanswered=unanswered)

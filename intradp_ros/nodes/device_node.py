@@ -1,6 +1,7 @@
 """The robot's side: camera images in, exactly one Detection2DArray a processed frame out."""
 
 import time
+from dataclasses import replace
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from rcl_interfaces.msg import SetParametersResult
@@ -18,25 +19,42 @@ from intradp_ros.msg import FrameReport, LinkState, Plan, Tile, TileAck
 from intradp_ros.nodes import conversions, models, parameters, qos
 from intradp_ros.nodes.managed_node import ManagedNode, run
 from intradp_ros.nodes.parameters import Parameter
+from intradp_ros.nodes.profiles import PROFILE, profile_of
+from intradp_ros.planning.plan import GOALS, Objective
+from intradp_ros.runtime import modes
 from intradp_ros.runtime.device import DeviceSession, DeviceSettings, Outlets
+from intradp_ros.runtime.modes import Decision
 from intradp_ros.runtime.power import EnergyMeter
+from intradp_ros.runtime.replan import PlanningThread, Wish
 from intradp_ros.runtime.wire import CameraFrame, FrameResult
-from intradp_ros.tiling import split
 from intradp_ros.tiling.codec import CODECS
 
 _DEFAULTS = DeviceSettings()
 PIXEL_CODECS = tuple(name for name, codec in CODECS.items() if name != 'float32')
 
 LIVE = (
-    Parameter('mode', _DEFAULTS.mode, 'How frames are processed: "local" (whole model here), '
-              '"offload" (input to the edge, band by band) or "split" (upper rows of the merge '
-              'tensor from here, the rest as raw rows)', choices=('local', 'offload', 'split'),
-              live=True),
-    Parameter('merge', '', 'Mode split: dotted name of the tensor at which device and edge meet '
-              "(`intradp models NAME` lists them); empty: the model's natural bottleneck",
-              live=True),
-    Parameter('device_share', 0.5, "Mode split: share of the merge tensor's rows that the device "
+    Parameter('mode', _DEFAULTS.mode, 'Who decides how frames are done. By hand: "local" (whole '
+              'model here), "offload" (input to the edge, band by band), "split" (upper rows of '
+              'the merge tensor from here, the rest as raw rows). By plan: "auto" (frontier, with '
+              'the codec that max_map_drop allows) or any planner of `intradp plan`',
+              choices=modes.NAMES, live=True),
+    Parameter('way', '', 'How modes by plan do frames: set by the parameter server together with '
+              'merge, device_share, tile_count and codec; empty: the device plans by itself',
+              choices=('', *modes.WAYS), live=True),
+    Parameter('merge', '', 'Ways split, cut and meeting: dotted name of the tensor at which '
+              "device and edge meet (`intradp models NAME` lists them); empty: the model's "
+              'natural bottleneck', live=True),
+    Parameter('device_share', 0.5, "Way split: share of the merge tensor's rows that the device "
               'computes', low=0.0, high=1.0, live=True),
+    Parameter('hedge', 'auto', 'Whether the device goes on to a result of its own while the edge '
+              'works, the first one counts; "auto": in modes auto and frontier, unless the '
+              'objective is energy', choices=('auto', 'always', 'never'), live=True),
+    Parameter('objective', 'latency', 'What plans should be good at; deadline: least energy '
+              'within deadline_ms', choices=GOALS, live=True),
+    Parameter('max_map_drop', 0.0, 'Loss of mAP that mode auto may pay for fewer bytes; 0: exact '
+              'detections only', low=0.0, high=1.0, live=True),
+    Parameter('edge_speedup', 10.0, 'How many times as fast as this machine the edge is taken to '
+              'be until it has answered a frame', low=0.01, high=10000.0, live=True),
     Parameter('tile_count', _DEFAULTS.tile_count, 'Tiles that a frame is cut into; the parameter '
               'server tunes it', low=1, high=256, live=True),
     Parameter('codec', _DEFAULTS.codec, 'Codec of input rows; "jpeg" is lossy',
@@ -44,11 +62,14 @@ LIVE = (
     Parameter('deadline_ms', _DEFAULTS.deadline_ms, 'Time from the arrival of an image in which '
               'its detections are wanted; the device answers itself when the edge has not', 'ms',
               1.0, 60000.0, live=True),
+    Parameter('window_bytes', _DEFAULTS.window_bytes, 'Most bytes of tiles on their way (sent and '
+              'not acknowledged); 0: about twice what the link holds, as measured', 'bytes',
+              0, 2**30, live=True),
     Parameter('message_bytes', _DEFAULTS.message_bytes, 'Most bytes of data in one Tile message',
               'bytes', 1000, 65000, live=True),
 )
 TABLE = (
-    *models.MODEL, *LIVE,
+    *models.MODEL, *LIVE, PROFILE,
     Parameter('image_transport', 'raw', 'Topic to subscribe to: "raw" (image) or "compressed" '
               '(image/compressed)', choices=('raw', 'compressed')),
     Parameter('reliable_tiles', True, 'QoS of Tile messages: reliable, or best effort'),
@@ -62,6 +83,7 @@ class DeviceNode(ManagedNode):
         super().__init__('device_node', TABLE, **options)
         self.session: DeviceSession | None = None
         self._plan = 0
+        self._decision: Decision | None = None
         self.add_on_set_parameters_callback(self._judge_split)
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -92,6 +114,12 @@ class DeviceNode(ManagedNode):
             result=lambda result: self.post(lambda: self._publish(result)),
             warn=self.warn,
             edge_matched=lambda: self._tiles.get_subscription_count() > 0), time.monotonic)
+        session = self.session
+        self._decision = None
+        self._planner = PlanningThread(
+            lambda: profile_of(self.get_logger(), detector, self.value('profile'),
+                               self.value('threads')),
+            self._wish, lambda: (session.link(), session.edge_ratio()), self._decided, self.warn)
         self._labels.publish(conversions.label_info(
             detector.labels, self.value('score_threshold'),
             Header(stamp=self.get_clock().now().to_msg())))
@@ -109,6 +137,7 @@ class DeviceNode(ManagedNode):
         """Free the model and stop listening."""
         if self.session is None:
             return
+        self._planner.close()
         self.session.close()
         self._run_calls()  # results that were on their way to the executor
         self.session = None
@@ -136,9 +165,40 @@ class DeviceNode(ManagedNode):
         """Read the live parameters; raises ParameterError for a merge tensor that is not there."""
         read = parameters.values(self, LIVE)
         read |= {name: value for name, value in (changes or {}).items() if name in read}
-        merge, share = read.pop('merge'), read.pop('device_share')
-        chosen = split.at(graph, merge, share) if read['mode'] == 'split' else split.offload(graph)
-        return DeviceSettings(plan=self._plan, split=chosen, **read)
+        mode, way, merge, share = (read.pop(n) for n in ('mode', 'way', 'merge', 'device_share'))
+        hedge, goal = read.pop('hedge'), read.pop('objective')
+        for name in ('max_map_drop', 'edge_speedup'):
+            read.pop(name)
+        by_hand = mode in modes.MANUAL
+        hedged = hedge == 'always' or (
+            hedge == 'auto' and mode in modes.OURS and goal != 'energy')
+        base = DeviceSettings(mode, plan=self._plan, explore=not by_hand,
+                              reliable=self.value('reliable_tiles'), **read)
+        if by_hand or way:
+            decision = Decision(mode if by_hand else way, merge, read['tile_count'],
+                                read['codec'], share)
+        else:
+            decision = self._decision or Decision('offload', '', read['tile_count'],
+                                                  read['codec'])
+        return modes.carried_out(replace(decision, hedge=hedged), base, graph)
+
+    # -- planning without a parameter server (on the planner's thread) -------------------------
+
+    def _wish(self) -> Wish | None:
+        """Say what to plan for; None while somebody else decides."""
+        mode = self.value('mode')
+        if mode in modes.MANUAL or self.value('way'):
+            return None
+        return Wish(mode, Objective(self.value('objective'), self.value('deadline_ms') / 1e3),
+                    self.value('max_map_drop'), self.value('edge_speedup'),
+                    self.value('message_bytes'))
+
+    def _decided(self, decision: Decision) -> None:
+        def take_over():
+            self._decision = decision
+            self.get_logger().info(f'plan: {decision.reason}')
+            self.apply_parameters()
+        self.post(take_over)
 
     # -- what comes in -------------------------------------------------------------------------
 
@@ -203,18 +263,21 @@ class DeviceNode(ManagedNode):
         session = self.session
         header = Header(stamp=self.get_clock().now().to_msg())
         self._links.publish(conversions.message_from_link(
-            session.link(), header, session.edge_alive, session.answered, session.unanswered))
+            session.link(), header, session.edge_alive, session.answered, session.unanswered,
+            f'{session.detector.name}#{session.detector.graph.fingerprint}',
+            session.edge_ratio()))
 
     def figures(self) -> tuple[bytes, str, dict[str, object]]:
         """Say how it goes."""
         session, link = self.session, self.session.link()
         mode = self.value('mode')
-        silent = mode != 'local' and not session.edge_alive
+        silent = session.settings.way != 'local' and not session.edge_alive
         return (
             DiagnosticStatus.WARN if silent else DiagnosticStatus.OK,
             'the device computes alone: ' + (session.edge_fault or 'no edge') if silent
             else f'mode {mode}',
-            {'mode': mode, 'model': session.detector.identity,
+            {'mode': mode, 'way': session.settings.way, 'plan': self._decision.reason
+             if self._decision else '', 'model': session.detector.identity,
              'images received': session.mailbox.received,
              'images dropped': session.mailbox.dropped, 'images rejected': session.rejected,
              'frames answered by the edge': session.answered,

@@ -1,5 +1,8 @@
 """Tunes a robot's device node from the quality of its link, through the ROS parameter services."""
 
+import platform
+from pathlib import Path
+
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rcl_interfaces.msg import ParameterEvent
 from rclpy.node import Node
@@ -9,27 +12,40 @@ from rclpy.parameter_client import AsyncParameterClient
 from rclpy.qos import qos_profile_parameter_events
 from rclpy.task import Future
 
+from intradp_ros.errors import IntraDPError
 from intradp_ros.msg import LinkState, Plan
 from intradp_ros.nodes import conversions, parameters, qos
 from intradp_ros.nodes.device_node import PIXEL_CODECS
 from intradp_ros.nodes.managed_node import run
 from intradp_ros.nodes.parameters import Parameter
-from intradp_ros.planning import tile_count
+from intradp_ros.planning import profile_cache, profile_file, tile_count
 from intradp_ros.planning.link import LinkEstimate
 from intradp_ros.planning.ownership import Ownership
+from intradp_ros.planning.plan import Objective
+from intradp_ros.planning.profile import Profile
+from intradp_ros.runtime import modes
+from intradp_ros.runtime.replan import Replanner, Wish
 
 KEPT = (
     Parameter('mode', '', 'Mode to set on the device; empty: leave it', live=True,
-              choices=('', 'local', 'offload', 'split')),
+              choices=('', *modes.NAMES)),
     Parameter('tile_count', 0, 'Tile count to set on the device; 0: tuned from the link',
               low=0, high=256, live=True),
     Parameter('codec', '', 'Codec to set on the device; empty: leave it', live=True,
               choices=('', *PIXEL_CODECS)),
+    Parameter('window_bytes', 0, 'Window to set on the device; 0: leave it', 'bytes', 0, 2**30,
+              live=True),
     Parameter('deadline_ms', 0.0, 'Deadline to set on the device; 0: leave it', 'ms', 0.0, 60000.0,
               live=True),
 )
+# What plans decide, and what they are asked for; all of it parameters of the device.
+PLANNED = ('way', 'merge', 'device_share')
+ASKED = ('objective', 'max_map_drop', 'edge_speedup', 'message_bytes')
+WATCHED = (*(p.name for p in KEPT), *PLANNED, *ASKED)
 TABLE = (
     *KEPT,
+    Parameter('profile', '', 'Profile of the model on the robot, for modes by plan; empty: the '
+              "one that the device left in the user's cache folder"),
     Parameter('device', 'device_node', 'Name of the device node, in this namespace or absolute'),
     Parameter('period', 1.0, 'Time between two looks at the link', 's', 0.1, 60.0),
 )
@@ -37,7 +53,8 @@ TABLE = (
 
 class ParameterServer(Node):
     """
-    Sets what it is asked to keep, tunes the tile count, and leaves alone what an operator set.
+    Sets what it is asked to keep, plans (or tunes the tile count, in modes by hand), and leaves
+    alone what an operator set.
 
     It may die and come back at any time: the device goes on with what it has.
     """
@@ -52,6 +69,9 @@ class ParameterServer(Node):
         self._client = AsyncParameterClient(self, self._device)
         self._owner = Ownership()
         self._link: LinkEstimate | None = None
+        self._model, self._edge_ratio = '', 0.0
+        self._replanner = Replanner()
+        self._profile: Profile | None = None
         self._has: dict[str, object] = {}  # what the device has, as far as it is known
         self._pending: Future | None = None
         self._reason = 'no link state yet'
@@ -69,6 +89,9 @@ class ParameterServer(Node):
 
     def _on_link(self, message: LinkState) -> None:
         self._link = conversions.link_from_message(message)
+        self._edge_ratio = message.edge_ratio
+        if message.model != self._model:
+            self._model, self._profile, self._replanner = message.model, None, Replanner()
 
     def _on_event(self, event: ParameterEvent) -> None:
         if event.node != self._device:
@@ -77,9 +100,11 @@ class ParameterServer(Node):
             self._has.clear()  # the device has (re)started: look at it again
         for parameter in event.changed_parameters:
             value = parameter_value_to_python(parameter.value)
-            if parameter.name not in {p.name for p in KEPT}:
+            if parameter.name not in WATCHED:
                 continue
             self._has[parameter.name] = value
+            if parameter.name in ASKED:
+                continue
             if self._owner.on_changed(parameter.name, value):
                 self.get_logger().info(f'an operator set {parameter.name} to {value!r}; it stays '
                                        f'(to give it back: ros2 param set '
@@ -95,21 +120,56 @@ class ParameterServer(Node):
     def _wanted(self) -> dict[str, object]:
         kept = {p.name: self.get_parameter(p.name).value for p in KEPT}
         wanted = {name: value for name, value in kept.items() if value}
-        if 'tile_count' not in wanted and self._link is not None:
+        if self._link is None:
+            return wanted
+        if wanted.get('mode', self._has['mode']) not in modes.MANUAL:
+            return self._planned() | wanted
+        if 'tile_count' not in wanted:
             choice = tile_count.choose(self._link, self._has['tile_count'])
             wanted['tile_count'], self._reason = choice.tile_count, choice.reason
         return wanted
+
+    def _planned(self) -> dict[str, object]:
+        """Plan with the robot's profile; without one the device is left to plan by itself."""
+        try:
+            self._profile = self._profile or self._find_profile()
+            if self._profile is None:
+                self._reason = f'no profile of {self._model} here: the device plans by itself'
+                return {}
+            has = self._has | {p.name: value for p in KEPT
+                               if (value := self.get_parameter(p.name).value)}
+            self._replanner.decide(self._profile, Wish(
+                has['mode'], Objective(has['objective'], has['deadline_ms'] / 1e3),
+                has['max_map_drop'], has['edge_speedup'], has['message_bytes']),
+                self._link, self._edge_ratio)
+        except IntraDPError as error:
+            self._reason = f'cannot plan: {error}'
+            return {}
+        decision = self._replanner.decision
+        self._reason = decision.reason
+        return {'way': decision.way, 'merge': decision.merge,
+                'device_share': decision.device_share, 'tile_count': decision.tile_count,
+                'codec': decision.codec}
+
+    def _find_profile(self) -> Profile | None:
+        if path := self.get_parameter('profile').value:
+            return profile_file.load(Path(path).expanduser())
+        name, _, fingerprint = self._model.partition('#')
+        files = sorted(profile_cache.folder().glob(
+            f'{name}-{fingerprint}-{platform.node()}-*.json'), key=lambda f: f.stat().st_mtime)
+        return profile_file.load(files[-1]) if files and fingerprint else None
 
     def _tune(self) -> None:
         if self._pending is not None or not self._client.services_are_ready():
             return
         if not self._has:
-            self._ask([p.name for p in KEPT])
+            self._ask(list(WATCHED))
             return
         changes = {name: value for name, value in self._wanted().items()
                    if value != self._has.get(name) and self._owner.request(name, value)}
         if changes:
-            self._pending = self._client.set_parameters(
+            # All or none: a merge tensor of one plan and a way of another may not fit.
+            self._pending = self._client.set_parameters_atomically(
                 [Value(name, value=value) for name, value in changes.items()])
             self._pending.add_done_callback(lambda done: self._on_set(changes, done))
         elif not self._number:
@@ -127,21 +187,19 @@ class ParameterServer(Node):
         self._pending = None
         if done.result() is None:
             return
-        for (name, value), result in zip(changes.items(), done.result().results):
-            if result.successful:
-                self._has[name] = value
-                self.get_logger().info(f'set {name} of {self._device} to {value!r}: '
-                                       f'{self._reason}')
-            else:
-                self.get_logger().warning(f'{self._device} refused {name} = {value!r}: '
-                                          f'{result.reason}')
+        result = done.result().result
+        if not result.successful:
+            self.get_logger().warning(f'{self._device} refused {changes}: {result.reason}')
+            return
+        self._has |= changes
+        self.get_logger().info(f'set {changes} of {self._device}: {self._reason}')
         self._publish_plan()
 
     def _publish_plan(self) -> None:
         self._number += 1
         self._plans.publish(Plan(
             stamp=self.get_clock().now().to_msg(), number=self._number, reason=self._reason[:512],
-            **{p.name: self._has[p.name] for p in KEPT}))
+            **{name: self._has[name] for name in (*PLANNED, *(p.name for p in KEPT))}))
 
     def _publish_diagnostics(self) -> None:
         pinned = {f'pinned by an operator: {k}': v for k, v in self._owner.pinned.items()}

@@ -78,6 +78,51 @@ class LinkEstimate:
     frame_bytes: int = 0
     frame_messages: int = 0
 
+    def assumed(self, message_bytes: int = 60_000) -> Link | None:
+        """Give the link that a plan should assume; None while nothing is known."""
+        if not self.goodput:
+            return None
+        return Link(self.goodput, self.round_trip, self.message_cost, message_bytes)
+
+    def differs(self, other: 'LinkEstimate', factor: float) -> bool:
+        """Whether the goodput has moved so far from another estimate's that plans should too."""
+        a, b = sorted((self.goodput, other.goodput))
+        return b > factor * a
+
+
+class RateMeter:
+    """
+    Bytes a second that arrive while something is in flight, now.
+
+    Between two acknowledgements, and not from a send to its acknowledgement: so the round trip is
+    no part of it. Looks back over `horizon` seconds of a busy period.
+    """
+
+    def __init__(self, horizon: float = 0.1):
+        self.rate = 0.0
+        self._horizon = horizon
+        self._begun = 0.0
+        self._total = 0
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def begin(self, now: float) -> None:
+        """Note that something is in flight again."""
+        self._begun, self._total = now, 0
+        self._seen.clear()
+
+    def on_arrival(self, now: float, size: int, idle: bool) -> None:
+        """Note that `size` more bytes have arrived; `idle`: nothing else is in flight."""
+        self._total += size
+        self._seen.append((now, self._total))
+        while len(self._seen) > 2 and self._seen[1][0] <= now - self._horizon:
+            self._seen.popleft()
+        begin, before = self._seen[0]
+        if now - begin >= 1e-3:
+            self.rate = (self._total - before) / (now - begin)
+        elif idle or not self.rate:
+            # All at once, with the round trip in it: no more than a lower bound.
+            self.rate = max(self.rate, self._total / max(now - self._begun, 1e-6))
+
 
 @dataclass(frozen=True)
 class Sent:
@@ -92,72 +137,112 @@ class Sent:
 
 
 class FrameTransfer:
-    """The sends and acknowledgements of one frame."""
+    """
+    The sends and acknowledgements of one frame.
+
+    Goodput counts busy time only: from the first acknowledgement after something was in flight
+    again to the last one. What arrives in one piece (one acknowledgement) says little; it is used
+    where there is nothing better.
+    """
 
     def __init__(self):
         self.sent: list[Sent] = []
-        self.acked: list[tuple[float, int, int]] = []  # time, messages, bytes
+        self.messages = self.bytes = self.lost = self.resent = 0
+        self.round_trip = float('inf')
+        self.heard = False
+        self._busy_bytes = self._coarse_bytes = 0
+        self._busy_seconds = self._coarse_seconds = 0.0
+        self._begun = self._last = 0.0
+        self._fresh = True
+
+    def on_busy(self, now: float) -> None:
+        """Note that something is in flight again."""
+        self._begun, self._fresh = now, True
 
     def on_sent(self, begin: float, end: float, size: int) -> None:
         """Note one message."""
         self.sent.append(Sent(begin, end, size))
 
-    def on_ack(self, now: float, messages: int, size: int) -> None:
-        """Note an acknowledgement that `messages` messages, `size` bytes in all, have arrived."""
-        if not self.acked or size > self.acked[-1][2]:
-            self.acked.append((now, messages, size))
+    def on_lost(self) -> None:
+        """Note that a message was lost, as far as one can tell."""
+        self.lost += 1
 
-    def goodput(self) -> float:
+    def on_ack(self, now: float, messages: int, size: int, gained: int = 0,
+               round_trip: float = float('inf')) -> None:
         """
-        Acknowledged bytes a second from the first send to the last acknowledgement; 0 without one.
+        Note an acknowledgement.
 
-        Counting from the first send charges the round trip to the transfer: on short frames this
-        errs low, which makes tiles larger, the harmless side.
+        :param messages: messages of the frame that have arrived by now, `size` bytes in all.
+        :param gained: bytes of them that had been in flight until now.
+        :param round_trip: seconds since the newest of them was sent.
         """
-        if not self.acked or not self.sent:
-            return 0.0
-        time, _, size = self.acked[-1]
-        return size / max(time - self.sent[0].begin, 1e-6)
+        self.heard = True
+        self.messages, self.bytes = max(self.messages, messages), max(self.bytes, size)
+        self.round_trip = min(self.round_trip, round_trip)
+        if not gained:
+            return
+        if self._fresh:
+            self._coarse_bytes += gained
+            self._coarse_seconds += now - self._begun
+        else:
+            self._busy_bytes += gained
+            self._busy_seconds += now - self._last
+        self._fresh, self._last = False, now
 
-    def round_trip(self) -> float:
-        """Least time from a send to the acknowledgement that covers it; infinite without one."""
-        return min((time - self.sent[min(messages, len(self.sent)) - 1].begin
-                    for time, messages, _ in self.acked if messages and self.sent),
-                   default=float('inf'))
-
-    def loss(self) -> float:
-        """Share of the messages that were never acknowledged."""
-        arrived = self.acked[-1][1] if self.acked else 0
-        return max(0.0, 1 - arrived / len(self.sent)) if self.sent else 0.0
+    def goodput(self) -> tuple[float, bool]:
+        """
+        Bytes a second while busy, and whether that is more than a lower bound; 0 without any.
+        """
+        if self._busy_seconds > 2e-3:
+            return self._busy_bytes / self._busy_seconds, True
+        seconds = self._coarse_seconds + self._busy_seconds
+        return (self._coarse_bytes + self._busy_bytes) / seconds if seconds else 0.0, False
 
 
 class LinkEstimator:
     """
     Medians over the last frames: one slow frame does not move them, a changed link soon does.
+
+    A frame of which nothing was heard says nothing of the goodput: an outage is not a slow link,
+    and ends. While the edge is silent, all messages of such a frame count as lost.
     """
 
-    def __init__(self, frames: int = 10):
+    def __init__(self, frames: int = 7):
         self._transfers: deque[FrameTransfer] = deque(maxlen=frames)
+        self._measured: deque[tuple[float, bool]] = deque(maxlen=frames)
 
-    def on_frame_end(self, transfer: FrameTransfer) -> None:
-        """Take the figures of a frame that has ended, however it ended."""
+    def on_frame_end(self, transfer: FrameTransfer, silent: bool = False) -> None:
+        """
+        Take the figures of a frame that has ended, however it ended.
+
+        :param silent: whether the edge has not been heard of for suspiciously long.
+        """
         if transfer.sent:
+            if silent and not transfer.heard:
+                transfer.lost = len(transfer.sent)
             self._transfers.append(transfer)
+            goodput, sure = transfer.goodput()
+            if goodput:
+                self._measured.append((goodput, sure))
 
     def estimate(self) -> LinkEstimate:
         """Give the figures of the last frames."""
         transfers = tuple(self._transfers)  # frames end on another thread
         if not transfers:
             return LinkEstimate()
-        goodputs = [g for t in transfers if (g := t.goodput())]
-        round_trip = min(t.round_trip() for t in transfers)
+        measured = tuple(self._measured)
+        sure = [g for g, is_sure in measured if is_sure]
+        bounds = [g for g, _ in measured]
+        goodput = statistics.median(sure) if sure else max(bounds, default=0.0)
+        round_trip = min(t.round_trip for t in transfers)
         costs = [s.end - s.begin for t in transfers for s in t.sent]
         span = sum(t.sent[-1].end - t.sent[0].begin for t in transfers)
+        lost = sum(t.lost for t in transfers)
         last = transfers[-1]
         return LinkEstimate(
-            goodput=statistics.median(goodputs) if goodputs else 0.0,
+            goodput=goodput,
             round_trip=round_trip if round_trip < float('inf') else 0.0,
             message_cost=statistics.median(costs),
-            loss=statistics.fmean(t.loss() for t in transfers),
+            loss=min(1.0, lost / len(costs)),
             blocked=min(1.0, sum(costs) / span) if span > 0 else 0.0,
             frame_bytes=sum(s.size for s in last.sent), frame_messages=len(last.sent))

@@ -4,6 +4,9 @@ The device's session: camera frames in, exactly one result a frame out.
 Three threads meet here and none waits for another but on purpose: the caller's executor (`submit`,
 `on_ack`, `on_detections`: never block), the inference thread (`_run`), and the sender thread. A
 frame ends once, by whoever claims its job first: the edge's answer or the local result.
+
+A frame is computed from the top and sent from the bottom (`frontier`), and then to its end here
+(`local`) unless the edge's answer comes first; every way to run it is a limit case of that.
 """
 
 import random
@@ -11,16 +14,21 @@ import statistics
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import lru_cache, partial
 
 import numpy as np
 
 from intradp_ros.errors import ImageError
 from intradp_ros.model.detector import Detections, Detector, Geometry
 from intradp_ros.planning.link import LinkEstimate, LinkEstimator
-from intradp_ros.runtime.job import Job
+from intradp_ros.runtime.frontier import layout
+from intradp_ros.runtime.job import FIRST, Job
+from intradp_ros.runtime.local import finish, stages
 from intradp_ros.runtime.mailbox import Mailbox
+from intradp_ros.runtime.offer import Offer
 from intradp_ros.runtime.sender import Sender
+from intradp_ros.runtime.settings import DeviceSettings, Outlets
 from intradp_ros.runtime.wire import (
     Ack,
     AckState,
@@ -28,49 +36,21 @@ from intradp_ros.runtime.wire import (
     FrameResult,
     Report,
     Stamp,
-    Tile,
 )
-from intradp_ros.tiling import codec, tiles
 from intradp_ros.tiling.engine import Engine, Frame, warm_up
-from intradp_ros.tiling.split import Split
+from intradp_ros.tiling.split import offload
 
 # Local inference starts this factor of its own usual time before the deadline.
 MARGIN = 1.25
-# An edge that did not answer is tried again this often (seconds); nobody waits for it until it
-# answers.
-PROBE_PERIOD = 0.5
-
-
-@dataclass(frozen=True)
-class DeviceSettings:
-    """
-    What may change between two frames; see the parameter table of the device node.
-
-    `split` says what mode 'split' computes here; in mode 'offload' that is nothing.
-    """
-
-    mode: str = 'offload'
-    tile_count: int = 8
-    codec: str = 'uint8'
-    deadline_ms: float = 300.0
-    message_bytes: int = 60000
-    split: Split = Split(0, 0, 0)
-    plan: int = 0
-
-
-@dataclass(frozen=True)
-class Outlets:
-    """
-    Where a session's output goes.
-
-    `tile` is called by the sender thread and may block; the others are called by any thread and
-    must not. `edge_matched` says whether any edge listens.
-    """
-
-    tile: Callable[[Tile], None]
-    result: Callable[[FrameResult], None]
-    warn: Callable[[str], None]
-    edge_matched: Callable[[], bool]
+# How long an edge may say nothing while a frame waits for it, as a multiple of what that usually
+# takes, and at least (seconds).
+PATIENCE, LEAST_PATIENCE = 4.0, 0.25
+# An edge that was waited for in vain is waited for again no sooner than this (seconds), and only
+# when something was heard of it.
+RETRY_PERIOD = 0.5
+# Where a plan says "local", a frame in this time (seconds) is offered to the edge all the same, or
+# nobody would ever see that the link has become better.
+EXPLORE_PERIOD = 1.0
 
 
 class DeviceSession:
@@ -97,10 +77,13 @@ class DeviceSession:
         self._job: Job | None = None
         self._ending = threading.Lock()
         self._links = LinkEstimator()
-        # Why the edge is not waited for, '' while it answers; and when it was last given a frame.
+        # Why the edge is not waited for, '' while it answers; and till when it is not believed.
         self.edge_fault = ''
-        self._probed = float('-inf')
+        self._retry = self._offered = float('-inf')
         self._local_times = deque(warm_up(self._engine, clock), maxlen=9)
+        self._edge_times: deque[float] = deque(maxlen=9)
+        self._layouts = lru_cache(16)(partial(layout, self._graph))
+        self._stages = lru_cache(16)(partial(stages, self._graph))
         self._sender = Sender(outlets.tile, clock, lambda e: outlets.warn(f'cannot publish: {e}'))
         self._thread = threading.Thread(target=self._run, name='inference', daemon=True)
         self._thread.start()
@@ -118,10 +101,14 @@ class DeviceSession:
         """Take an acknowledgement from the edge."""
         if ack.session != self.number:
             return
-        job = self._job
+        job, now = self._job, self._clock()
+        self._sender.on_ack(ack)
         if job and ack.frame == job.number:
-            job.on_ack(ack, self._clock())
+            job.on_ack(ack, now)
         if ack.state is AckState.DONE:
+            self._edge_times.append(ack.compute_ms / 1e3)
+        if ack.state is AckState.DONE or (
+                ack.state is AckState.RECEIVING and now >= self._retry):
             self.edge_fault = ''
 
     def on_detections(self, stamp: Stamp, detections: Detections) -> None:
@@ -136,6 +123,12 @@ class DeviceSession:
         """Give the link's figures over the last frames."""
         return self._links.estimate()
 
+    def edge_ratio(self) -> float:
+        """Give the time of the model on the edge over that here; 0 while it is not known."""
+        if not self._edge_times:
+            return 0.0
+        return statistics.median(self._edge_times) / statistics.median(self._local_times)
+
     def close(self) -> None:
         """End both threads; a frame in work is given up."""
         self.mailbox.close()
@@ -149,107 +142,125 @@ class DeviceSession:
     def _run(self) -> None:
         while (frame := self.mailbox.take()) is not None:
             try:
-                self._process(frame, self.settings)
+                self._process(frame, self._explored(self.settings))
             except ImageError as error:
                 self.rejected += 1
                 self._outlets.warn(f'image rejected: {error}')
             except Exception as error:  # one frame must never end the node
                 self._outlets.warn(f'frame failed: {type(error).__name__}: {error}')
 
+    def _explored(self, settings: DeviceSettings) -> DeviceSettings:
+        if settings.way != 'local' or not settings.explore or \
+                self._clock() < self._offered + EXPLORE_PERIOD:
+            return settings
+        return replace(settings, way='offload', hedge=True, split=offload(self._graph))
+
     def _process(self, camera: CameraFrame, settings: DeviceSettings) -> None:
         begin = self._clock()
         image = camera.decode()
         pixels, geometry = self.detector.preprocess(image)
+        merge = settings.split.merge
         report = Report(
-            camera.stamp, self.number, self._frames, settings.plan, settings.mode,
+            camera.stamp, self.number, self._frames, settings.plan, settings.mode, settings.way,
+            '' if settings.way == 'local' else self._graph.tensors[merge].name,
             age_ms=camera.age * 1e3, deadline_ms=settings.deadline_ms,
             preprocess_ms=(self._clock() - begin) * 1e3,
             images_received=self.mailbox.received, images_dropped=self.mailbox.dropped,
             images_rejected=self.rejected)
         self._frames += 1
         job = self._job = Job(camera, image, report)
-        frame = self._engine.start(outputs=(), keep=(*self._graph.outputs, settings.split.merge))
+        frame = self._engine.start(outputs=(), keep=(*self._graph.outputs, merge))
         frame.feed(self._graph.input, 0, len(pixels), pixels)
-        if settings.mode != 'local':
-            job.reason = self._ask_edge(job, pixels, frame, settings)
+        if settings.way != 'local':
+            if self._outlets.edge_matched():
+                self._ask_edge(job, pixels, frame, settings)
+            else:
+                job.reason = 'no edge'
         if not job.ended.is_set():
-            self._finish_here(job, frame, geometry)
+            self._finish_here(job, frame, geometry, settings)
         if job.offered:
-            self._links.on_frame_end(job.transfer)
+            self._links.on_frame_end(job.transfer, self._sender.end(job))
 
     def _ask_edge(self, job: Job, pixels: np.ndarray, frame: Frame,
-                  settings: DeviceSettings) -> str:
-        """Give the edge the frame and wait as long as that makes sense; say why it was in vain."""
-        if not self._outlets.edge_matched():
-            return 'no edge'
-        now = self._clock()
-        if self.edge_fault and now < self._probed + PROBE_PERIOD:
-            return self.edge_fault
-        self._probed = now
-        self._send(job, pixels, frame, settings)
-        if not self.edge_fault:
-            local = MARGIN * statistics.median(self._local_times)
-            patience = job.camera.arrival + settings.deadline_ms / 1e3 - local - self._clock()
-            job.changed.wait(max(0.0, patience))
-            if job.ended.is_set():
-                return ''
-            self.edge_fault = f'edge refused: {job.refused}' if job.refused else 'edge silent'
-            self.unanswered += 1
-            self._outlets.warn(f'frame {job.number}: {self.edge_fault}; the device finishes it')
-        return self.edge_fault
-
-    def _send(self, job: Job, pixels: np.ndarray, frame: Frame, settings: DeviceSettings) -> None:
+                  settings: DeviceSettings) -> None:
         """
-        Cut, compute and encode; the sender thread publishes what is there while more is made.
+        Give the edge the frame, compute what the device takes of it, and wait for the answer as
+        far as the settings want that.
 
-        Raw rows wait in the sender's queue, and bands of the merge tensor overtake them: the link
-        is never idle, and what the device has computed is never held up.
+        An edge of which nothing has been heard for a while costs a message now and then (`Flow`),
+        and nobody waits for it.
         """
-        job.offered = True
-        split, coder = settings.split, codec.find(settings.codec)
-        merge = self._graph.tensors[split.merge]
-        job.report.edge_rows = merge.rows - split.device_rows
-        raw = pixels[split.raw_begin:]
-        share = len(raw) / len(pixels)
-        if len(raw):
-            for a, b in tiles.bands(len(raw), round(settings.tile_count * share)):
-                self._put(job, settings, coder, 0, raw[a:b], split.raw_begin + a, urgent=False)
-        if split.device_rows:
-            begin = self._clock()
-            for a, b in tiles.bands(split.device_rows, settings.tile_count):
-                if job.changed.is_set():
-                    return
-                frame.compute(merge.id, a, b)
-                rows = frame.peek(merge.id, a, b)[0].permute(1, 2, 0).cpu().numpy()
-                job.report.device_rows = b
-                self._put(job, settings, codec.find('float32'), merge.id, rows, a, urgent=True)
-            job.report.device_ms += (self._clock() - begin) * 1e3
+        plan = self._layouts(settings.split, settings.tile_count, settings.way == 'meeting')
+        offer = Offer(job, pixels, plan, self.detector.identity, settings.codec,
+                      settings.message_bytes, lambda: self._sender.flow.rate)
+        job.offered, job.progress = True, self._clock()
+        self._offered = job.progress
+        self._sender.begin(job, offer.next, settings.message_bytes, settings.window_bytes,
+                           settings.reliable)
+        merge = self._graph.tensors[plan.merge]
+        while not job.changed.is_set() and (number := offer.frontier.take_top()) is not None:
+            begin, (a, b) = self._clock(), plan.band(number)
+            frame.compute(merge.id, a, b)
+            rows = frame.peek(merge.id, a, b)[0].permute(1, 2, 0).cpu().numpy()
+            spent = self._clock() - begin
+            offer.add(a, rows, spent)
+            self._sender.wake()
+            job.report.device_ms += spent * 1e3
+        if not settings.hedge and not self.edge_fault:
+            self._wait(job)
 
-    def _put(self, job: Job, settings: DeviceSettings, coder: codec.Codec, tensor: int,
-             rows: np.ndarray, begin: int, urgent: bool) -> None:
-        """Queue one tile, in as many messages as it takes."""
-        job.report.tiles += 1
-        height, width = job.image.shape[:2]
-        for piece in tiles.pieces(rows, begin, coder, settings.message_bytes):
-            self._sender.put(job, Tile(
-                job.camera.stamp, self.detector.identity, self.number, job.number, settings.plan,
-                job.next_index(), tensor, piece.row_begin, piece.row_end, coder.number, height,
-                width, piece.data), urgent)
+    def _wait(self, job: Job) -> None:
+        """Wait while the edge may still be in time, and for no longer than it usually takes."""
+        local = MARGIN * statistics.median(self._local_times) - job.report.device_ms / 1e3
+        deadline = job.camera.arrival + job.report.deadline_ms / 1e3 - max(0.0, local)
+        while not job.changed.is_set():
+            flow, patience = self._sender.flow, float('inf')
+            if self._edge_times:
+                usual = flow.round_trip + statistics.median(self._edge_times)
+                if flow.rate:
+                    usual += flow.bytes_in_flight / flow.rate
+                patience = max(LEAST_PATIENCE, PATIENCE * usual)
+            wait = min(deadline, job.progress + patience) - self._clock()
+            if wait <= 0:
+                return
+            job.changed.wait(wait)
 
-    def _finish_here(self, job: Job, frame: Frame, geometry: Geometry) -> None:
-        """
-        Compute what is still missing: rows of the merge tensor that are there are not
-        done again.
-        """
+    def _finish_here(self, job: Job, frame: Frame, geometry: Geometry,
+                     settings: DeviceSettings) -> None:
+        """Compute what is still missing, until that is done or the edge's answer has come."""
+        plan = job.frontier.layout if job.frontier else None
+        job.report.hedged = settings.hedge and job.offered and not job.refused
         begin = self._clock()
-        for tensor in self._graph.outputs:
-            frame.compute(tensor, 0, self._graph.tensors[tensor].rows)
+        rest = self._stages(plan.merge if plan else self._graph.input)
+        for _ in finish(frame, plan, rest):
+            if job.ended.is_set():
+                job.report.device_ms += (self._clock() - begin) * 1e3
+                return
         detections = self.detector.postprocess(frame.outputs(), geometry)
-        spent = self._clock() - begin
-        if not job.report.device_rows:
-            self._local_times.append(spent)
-        job.report.device_ms += spent * 1e3
-        self._end(job, 'device', detections)
+        job.report.device_ms += (self._clock() - begin) * 1e3
+        self._local_times.append(job.report.device_ms / 1e3)
+        if job.offered:
+            job.reason = self._why_alone(job, settings)
+        if self._end(job, 'device', detections) and job.offered:
+            self._note_absence(job)
+
+    def _why_alone(self, job: Job, settings: DeviceSettings) -> str:
+        """Say why the edge's answer was not the first."""
+        if job.refused:
+            return f'edge refused: {job.refused}'
+        now = self._clock()
+        if settings.hedge and (job.transfer.heard or not self._sender.flow.silent(now)):
+            return FIRST
+        return 'edge silent'
+
+    def _note_absence(self, job: Job) -> None:
+        self.unanswered += 1
+        if job.reason == FIRST:
+            return
+        if not self.edge_fault:
+            self._outlets.warn(f'frame {job.number}: {job.reason}; the device finishes it')
+            self._retry = self._clock() + RETRY_PERIOD
+        self.edge_fault = job.reason
 
     def _end(self, job: Job, source: str, detections: Detections) -> bool:
         """

@@ -8,23 +8,23 @@ occupy is bounded: a few frames of the input's and one merge tensor's size.
 """
 
 import threading
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from intradp_ros.errors import ImageError, ModelMismatchError, TileError
-from intradp_ros.model.detector import Detections, Detector, Geometry
+from intradp_ros.model.detector import Detections, Detector
+from intradp_ros.runtime.assembly import Assembly, Robot, Run
+from intradp_ros.runtime.flow import ACK_PERIOD
 from intradp_ros.runtime.wire import Ack, AckState, Stamp, Tile
 from intradp_ros.tiling.assembler import Assembler
 from intradp_ros.tiling.codec import BY_NUMBER
-from intradp_ros.tiling.engine import Engine, Frame, warm_up
+from intradp_ros.tiling.engine import Engine, warm_up
 from intradp_ros.tiling.rows import Rows, union
 from intradp_ros.tiling.split import candidates
 
-# At most one acknowledgement of progress a robot in this time (seconds).
-ACK_PERIOD = 0.003
 # Bounds of a robot's share of the memory: activations that are remembered, frames of each that
 # fill up, and the bytes of a merge tensor as a multiple of the input's (a larger one never pays).
 RUNS = 4
@@ -39,68 +39,6 @@ class EdgeOutlets:
     ack: Callable[[str, Ack], None]
     result: Callable[[str, Stamp, Detections], None]
     warn: Callable[[str], None]
-
-
-@dataclass
-class Assembly:
-    """
-    One frame of one robot: what has arrived (`parts`, by tensor), which of it the engine has not
-    seen yet (`fresh`), and what the engine has made of the rest (`frame`).
-    """
-
-    tile: Tile  # the first one that arrived: header, session and numbers are those of all
-    geometry: Geometry
-    frame: Frame
-    first_arrival: float
-    last_arrival: float
-    parts: dict[int, Assembler] = field(default_factory=dict)
-    fresh: dict[int, Rows] = field(default_factory=dict)
-    indices: set[int] = field(default_factory=set)
-    bytes: int = 0
-    wait: float = 0.0
-    compute: float = 0.0
-
-    def ack(self, state: AckState) -> Ack:
-        """Say what has arrived."""
-        following = 0
-        while following in self.indices:
-            following += 1
-        bitmap = sum(1 << i for i in range(64) if following + 1 + i in self.indices)
-        return Ack(self.tile.session, self.tile.frame, following, bitmap, len(self.indices),
-                   self.bytes, state)
-
-
-@dataclass
-class Run:
-    """
-    One activation of a robot's device node (Tile.session).
-
-    A number in a tile may be nonsense, so nothing follows from it but an assembly of its own,
-    which the next ones push out: only a whole frame makes older frames late.
-    """
-
-    filling: OrderedDict[int, Assembly] = field(default_factory=OrderedDict)
-    completed: int = -1
-    completed_at: float = 0.0
-
-
-@dataclass
-class Robot:
-    """What the edge knows of one robot; `counts` are tiles by what became of them."""
-
-    name: str
-    counts: Counter = field(default_factory=Counter)
-    runs: OrderedDict[int, Run] = field(default_factory=OrderedDict)
-    busy: bool = False
-    last_ack: float = 0.0
-    refused: str = ''
-
-    def next_assembly(self) -> tuple[Run, Assembly] | None:
-        """Give a frame with rows that the engine has not seen, unless a worker has the robot."""
-        if self.busy:
-            return None
-        return next(((run, assembly) for run in self.runs.values()
-                     for assembly in run.filling.values() if assembly.fresh), None)
 
 
 class EdgeSession:
@@ -126,11 +64,13 @@ class EdgeSession:
                 self._tensors[t.id] = (t.rows, t.shape[3], t.channels), np.float32
         self._outlets = outlets
         self._clock = clock
-        self._turn = threading.Condition()
+        lock = threading.RLock()
+        self._turn, self._owing = threading.Condition(lock), threading.Condition(lock)
         self._closed = False
         warm_up(self._engine, clock)
         self._threads = [threading.Thread(target=self._work, name=f'inference-{i}', daemon=True)
                          for i in range(workers)]
+        self._threads.append(threading.Thread(target=self._acknowledge, name='acks', daemon=True))
         for thread in self._threads:
             thread.start()
 
@@ -163,6 +103,7 @@ class EdgeSession:
         with self._turn:
             self._closed = True
             self._turn.notify_all()
+            self._owing.notify_all()
         for thread in self._threads:
             thread.join()
 
@@ -184,16 +125,17 @@ class EdgeSession:
             raise TileError(f'its stamp {tile.stamp} is not that of its frame '
                             f'{assembly.tile.stamp}')
         part = self._part_of(assembly, tile)
+        if robot.owed is not assembly:
+            # A repetition too: the acknowledgement of the first may have been lost.
+            robot.owed = assembly
+            self._owing.notify()
         if not part.add(tile.row_begin, tile.row_end, BY_NUMBER[tile.codec], tile.data):
             return 'duplicate'
-        now = assembly.last_arrival = self._clock()
+        assembly.last_arrival = self._clock()
         assembly.indices.add(tile.index)
         assembly.bytes += len(tile.data)
         assembly.fresh[tile.tensor] = union(
             [*assembly.fresh.get(tile.tensor, ()), (tile.row_begin, tile.row_end)])
-        if now >= robot.last_ack + ACK_PERIOD:
-            robot.last_ack = now
-            self._outlets.ack(robot.name, assembly.ack(AckState.RECEIVING))
         self._turn.notify()
         return 'accepted'
 
@@ -232,6 +174,28 @@ class EdgeSession:
             self._outlets.ack(robot.name, Ack(tile.session, tile.frame, 0, 0, 0, 0,
                                               AckState.REFUSED, reason=reason[:512]))
 
+    # -- acknowledging thread --------------------------------------------------------------------
+
+    def _acknowledge(self) -> None:
+        """
+        Tell each robot what has arrived: at once, but at most once in ACK_PERIOD.
+
+        So the last tile of a burst is acknowledged too, and no window stays closed.
+        """
+        with self._owing:
+            while not self._closed:
+                now, wait = self._clock(), None
+                for robot in self.robots.values():
+                    if robot.owed is None:
+                        continue
+                    left = robot.last_ack + ACK_PERIOD - now
+                    if left > 0:
+                        wait = min(left, wait or left)
+                        continue
+                    self._outlets.ack(robot.name, robot.owed.ack(AckState.RECEIVING))
+                    robot.last_ack, robot.owed = now, None
+                self._owing.wait(wait)
+
     # -- worker threads ------------------------------------------------------------------------
 
     def _work(self) -> None:
@@ -266,7 +230,6 @@ class EdgeSession:
         """Feed rows to the engine, and end the frame when nothing is missing any more."""
         begin = self._clock()
         assembly.wait = begin - assembly.last_arrival
-        self._outlets.ack(robot.name, assembly.ack(AckState.RECEIVING))
         for tensor, intervals in fresh.items():
             for a, b in intervals:
                 assembly.frame.feed(tensor, a, b, assembly.parts[tensor].pixels[a:b])
@@ -282,6 +245,8 @@ class EdgeSession:
             if number <= run.completed:
                 return
             run.completed, run.completed_at = number, self._clock()
+            if robot.owed is assembly:
+                robot.owed = None
             run.filling = OrderedDict((n, a) for n, a in run.filling.items() if n > number)
             robot.counts['frames'] += 1
         self._outlets.ack(robot.name, replace(

@@ -11,7 +11,11 @@ import numpy as np
 
 from intradp_ros.model.detector import Detections
 from intradp_ros.planning.link import FrameTransfer
+from intradp_ros.runtime.frontier import Frontier
 from intradp_ros.runtime.wire import Ack, AckState, CameraFrame, Report
+
+# Why a frame that the edge was given was answered here: nothing is wrong with the edge.
+FIRST = 'device was first'
 
 
 @dataclass
@@ -19,14 +23,17 @@ class Job:
     """
     A frame in work.
 
-    `offered` says that the edge was given this frame. `changed` is set when the edge answered or
-    will not answer: the inference thread waits for it rather than for a time.
+    `offered` says that the edge was given this frame, `frontier` who computes which part of it,
+    `progress` when the edge last said something about it. `changed` is set when the edge answered
+    or will not answer: the inference thread waits for it rather than for a time.
     """
 
     camera: CameraFrame
     image: np.ndarray
     report: Report
     offered: bool = False
+    frontier: Frontier | None = None
+    progress: float = 0.0
     reason: str = ''
     refused: str = ''
     transfer: FrameTransfer = field(default_factory=FrameTransfer)
@@ -55,7 +62,7 @@ class Job:
 
     def on_ack(self, ack: Ack, now: float) -> None:
         """Note what the edge says about this frame."""
-        self.transfer.on_ack(now, ack.messages, ack.bytes)
+        self.progress = now
         self.report.acknowledged = max(self.report.acknowledged, ack.messages)
         if ack.state is AckState.DONE:
             self.report.edge_receive_ms = ack.receive_ms
@@ -69,9 +76,14 @@ class Job:
         """Make the final report of a frame that has just been claimed."""
         report, sent = self.report, list(self.transfer.sent)
         latency_ms = (now - self.camera.arrival) * 1e3
-        fallback = source == 'device' and report.mode != 'local'
+        own = source == 'device'
+        frontier = self.frontier
         return replace(
-            report, source=source, fallback=fallback, reason=self.reason if fallback else '',
+            report, source=source, fallback=own and bool(self.reason) and self.reason != FIRST,
+            reason=self.reason if own else '',
+            device_rows=frontier.device_rows if frontier else 0,
+            edge_rows=frontier.edge_rows if frontier else 0,
+            resent=self.transfer.resent,
             detections=len(detections), latency_ms=latency_ms,
             deadline_met=latency_ms <= report.deadline_ms,
             messages=len(sent), bytes=sum(s.size for s in sent),

@@ -92,7 +92,10 @@ class Report:
     frame: int
     plan: int = 0
     mode: str = 'local'
+    way: str = 'local'
+    merge: str = ''
     source: str = 'device'
+    hedged: bool = False
     fallback: bool = False
     reason: str = ''
     detections: int = 0
@@ -100,6 +103,7 @@ class Report:
     messages: int = 0
     bytes: int = 0
     acknowledged: int = 0
+    resent: int = 0
     device_rows: int = 0
     edge_rows: int = 0
     age_ms: float = 0.0

@@ -1,6 +1,7 @@
 """The nodes over real DDS, in one process: topics, headers, lifecycle, parameters."""
 
 import array
+import platform
 import time
 
 import cv2
@@ -21,6 +22,8 @@ from intradp_ros.nodes.camera_node import CameraNode
 from intradp_ros.nodes.device_node import DeviceNode
 from intradp_ros.nodes.edge_node import EdgeNode
 from intradp_ros.nodes.parameter_server import ParameterServer
+from intradp_ros.planning.profile import estimated
+from intradp_ros.planning.profile_file import save
 from intradp_ros.tiling import split
 
 MODEL = {'score_threshold': 0.001, 'max_detections': 50, 'threads': 1,
@@ -253,6 +256,63 @@ def test_the_parameter_server_tunes_and_respects_an_operator(graph):
     # Setting it on the server gives it back.
     graph.call(server.set_parameters, [Value('tile_count', value=0)])
     tell(10)
+
+
+@pytest.fixture
+def profile_file(detector, tmp_path, monkeypatch):
+    """Keep a profile where the nodes look, so that none is measured."""
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+    profile = estimated(detector.graph, 2e9, model=detector.name, host=platform.node())
+    path = tmp_path / 'profile.json'
+    save(profile, path)
+    return str(path)
+
+
+def test_the_device_plans_by_itself(graph, detector, photograph, profile_file):
+    camera = Camera(graph)
+    device = started(graph, DeviceNode, mode='frontier', profile=profile_file,
+                     deadline_ms=20000.0)
+    started(graph, EdgeNode, '/edge')
+    graph.wait(lambda: device._tiles.get_subscription_count())
+    until = time.monotonic() + 60
+    while device._decision is None or 'MB/s' not in device._decision.reason:
+        assert time.monotonic() < until
+        found, report = camera.shoot(picture(photograph))
+        expected = detector.detect(photograph)
+        assert not conversions.detections_from_message(found).differs(expected)
+        assert report.mode == 'frontier' and report.source in ('device', 'edge')
+    assert device.session.settings.way == device._decision.way
+    # By hand again: at once.
+    assert graph.call(device.set_parameters, [Value('mode', value='local')])[0].successful
+    assert camera.shoot(picture(photograph))[1].way == 'local'
+
+
+def test_the_parameter_server_plans_and_the_device_keeps_its_plan(graph, profile_file):
+    device = started(graph, DeviceNode, mode='neurosurgeon', profile=profile_file)
+    probe, plans = graph.probe(), []
+    probe.create_subscription(Plan, 'intradp/plan', plans.append, qos.LATCHED)
+    publisher = probe.create_publisher(LinkState, 'intradp/link', qos.LINK)
+    graph.call(device.destroy_timer, device._work_timers[0])  # the test speaks for the link
+    server = graph.add(ParameterServer, period=0.1, profile=profile_file)
+
+    def planned(goodput, ways):
+        publisher.publish(link_state(goodput))
+        has = {n: device.get_parameter(n).value for n in ('way', 'merge', 'tile_count')}
+        return plans and plans[-1].way == has['way'] in ways and plans[-1].merge == has['merge']
+    graph.wait(lambda: planned(1e4, ('local',)))
+    graph.wait(lambda: planned(5e7, ('cut', 'offload')))
+    assert 'neurosurgeon' in plans[-1].reason and plans[-1].tile_count == 1
+    graph.wait(lambda: device.session.settings.plan == plans[-1].number)
+    assert device.session.settings.way == plans[-1].way
+    # What an operator sets stays, and the rest goes on being planned.
+    assert graph.call(device.set_parameters, [Value('tile_count', value=5)])[0].successful
+    graph.wait(lambda: server._owner.pinned)
+    graph.wait(lambda: planned(1e4, ('local',)))
+    assert device.get_parameter('tile_count').value == 5
+    # It may die: the device has its plan.
+    graph.call(server.destroy_node)
+    graph.nodes.remove(server)
+    assert device.session.settings.way == 'local'
 
 
 @settings(max_examples=100, deadline=None,

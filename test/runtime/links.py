@@ -30,6 +30,7 @@ class Pair:
             ack=lambda name, ack: self.mute or self.device.on_ack(ack),
             result=lambda name, stamp, found: self.mute or self.device.on_detections(stamp, found),
             warn=self.warnings.append), time.monotonic)
+        settings.setdefault('way', settings.get('mode', 'offload'))
         self.device = DeviceSession(device_detector, DeviceSettings(**settings), Outlets(
             tile=self._carry, result=self._on_result, warn=self.warnings.append,
             edge_matched=lambda: self.matched), time.monotonic)

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from intradp_ros.runtime.edge import FILLING, RUNS, EdgeOutlets, EdgeSession
+from intradp_ros.runtime.flow import ACK_PERIOD
 from intradp_ros.runtime.wire import AckState, Stamp, Tile
 from intradp_ros.tiling.codec import CODECS
 from intradp_ros.tiling.tiles import bands, pieces
@@ -101,12 +102,42 @@ def test_acknowledgements_say_what_is_there(edge, detector, photograph):
     tiles = frame_of(detector, photograph, session=9)
     del edge.said['acks'][:]
     for tile in (tiles[0], tiles[1], tiles[4]):
-        time.sleep(0.005)
         edge.on_tile('/acks', tile)
-    ack = [ack for name, ack in edge.said['acks'] if name == '/acks'][-1]
+    ack = awaited(edge, '/acks', lambda ack: ack.messages == 3)
     assert ack.state is AckState.RECEIVING
     assert (ack.next, ack.bitmap, ack.messages) == (2, 0b10, 3)
     assert ack.bytes == sum(len(tiles[i].data) for i in (0, 1, 4))
+
+
+def awaited(edge, robot, condition):
+    """Wait for an acknowledgement."""
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        for name, ack in list(edge.said['acks']):
+            if name == robot and condition(ack):
+                return ack
+        time.sleep(0.001)
+    raise AssertionError([a for n, a in edge.said['acks'] if n == robot])
+
+
+def test_a_burst_is_acknowledged_once_a_period_and_to_its_end(edge, detector, photograph):
+    tiles = frame_of(detector, photograph, session=10)
+    del edge.said['acks'][:]
+    begin = time.monotonic()
+    for tile in tiles[:-1] * 30:  # the last one would end the frame
+        edge.on_tile('/burst', tile)
+    awaited(edge, '/burst', lambda ack: ack.messages == len(tiles) - 1)
+    periods = (time.monotonic() - begin) / ACK_PERIOD
+    assert 1 <= len(edge.said['acks']) <= periods + 2
+
+
+def test_a_repetition_is_acknowledged_again(edge, detector, photograph):
+    tile = frame_of(detector, photograph, session=12)[0]
+    edge.on_tile('/again', tile)
+    awaited(edge, '/again', lambda ack: ack.next == 1)
+    del edge.said['acks'][:]
+    edge.on_tile('/again', tile)
+    assert awaited(edge, '/again', lambda ack: ack.next == 1).messages == 1
 
 
 def test_the_edge_says_no_once_a_frame(edge, detector, photograph):

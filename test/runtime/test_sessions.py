@@ -34,7 +34,7 @@ def test_offload_equals_the_whole_model(detector, photograph, expected, codec, t
     report = result.report
     assert (report.source, report.fallback, report.reason) == ('edge', False, '')
     assert report.tiles == tile_count and report.messages >= tile_count
-    assert codec != 'uint8' or report.bytes == detector.input_bytes
+    assert codec != 'uint8' or report.resent or report.bytes == detector.input_bytes
     assert report.edge_compute_ms > 0 and report.device_ms == 0
 
 
@@ -63,7 +63,8 @@ def test_any_order_and_repetition(detector, photograph, expected):
         chance.shuffle(arriving)
         return arriving
 
-    with Pair(detector, spoil=shuffle, tile_count=24, deadline_ms=LONG) as pair:
+    with Pair(detector, spoil=shuffle, tile_count=24, window_bytes=10**7, reliable=True,
+              deadline_ms=LONG) as pair:
         result = pair.process(photograph)
         counts = pair.edge.robots['/robot'].counts
     assert result.report.source == 'edge' and not result.detections.differs(expected)
@@ -78,6 +79,8 @@ def test_a_lost_tile_ends_in_a_local_result_by_the_deadline(detector, photograph
     assert (report.mode, report.source, report.fallback) == ('offload', 'device', True)
     assert report.reason == 'edge silent'
     assert 0 < report.acknowledged < report.messages
+    assert report.resent > 0  # the one that is lost every time, and nothing else
+    assert report.messages == report.tiles + report.resent
 
 
 def test_a_silent_edge_is_not_waited_for_twice_and_is_found_again(detector, photograph, expected):
@@ -87,8 +90,10 @@ def test_a_silent_edge_is_not_waited_for_twice_and_is_found_again(detector, phot
         first = pair.process(photograph).report
         second = pair.process(photograph).report
         assert first.fallback and second.fallback
-        # The first frame waited for the edge, the second did not.
-        assert first.latency_ms > second.latency_ms + 500
+        # The first frame waited for the edge (no longer than it usually takes), the second did
+        # not.
+        waited = [r.latency_ms - r.device_ms for r in (first, second)]
+        assert waited[1] + 200 < waited[0] < 3000
         assert not pair.device.edge_alive
         pair.mute = False
         deadline = time.monotonic() + 20
@@ -197,7 +202,8 @@ def test_split_equals_the_whole_model(detector, photograph, expected, merge, sha
     # A whole cut sends no pixel, half of one sends less than all of them.
     raw = (320 - chosen.raw_begin) * 320 * 3
     merged = report.device_rows * detector.graph.tensors[chosen.merge].bytes // rows
-    assert report.bytes == raw + (merged if share else 0)
+    own = raw + (merged if share else 0)
+    assert report.bytes == own if not report.resent else report.bytes > own
 
 
 def test_split_with_a_dead_edge_is_finished_here(detector, photograph, expected):
@@ -223,7 +229,8 @@ def test_split_in_any_order(detector, photograph, expected):
         return []
 
     chosen = split.at(detector.graph, '', 0.5)
-    with Pair(detector, mode='split', split=chosen, deadline_ms=LONG, spoil=shuffle) as pair:
+    with Pair(detector, mode='split', split=chosen, deadline_ms=LONG, spoil=shuffle,
+              window_bytes=10**7, reliable=True) as pair:
         pair.submit(photograph)
         until = time.monotonic() + 20
         while any(not rows_of(held, t, *span) for t, span in {

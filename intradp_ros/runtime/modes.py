@@ -1,0 +1,143 @@
+"""
+From a mode to what a session does: who plans, and what of a plan can be carried out.
+
+Modes 'local', 'offload' and 'split' are what their names say. Every other one is a planner's
+name; 'auto' is `frontier` with the codec that the accuracy budget allows. A session meets the edge
+at one tensor, so of a plan that crosses several (some minimum cuts) or gives each operator a share
+of its own (Intra-DP, CoActo) the nearest thing with one tensor is taken, and the reason says so.
+"""
+
+from dataclasses import dataclass, replace
+
+from intradp_ros.errors import IntraDPError, ParameterError
+from intradp_ros.model.graph import Graph
+from intradp_ros.planning import planners
+from intradp_ros.planning.encodings import encodings
+from intradp_ros.planning.link import Link
+from intradp_ros.planning.plan import Objective, Plan, Setup
+from intradp_ros.planning.profile import Profile
+from intradp_ros.runtime.settings import DeviceSettings
+from intradp_ros.tiling import split
+
+MANUAL = ('local', 'offload', 'split')
+# These plan with overlap, and choose by themselves between the two ways to wait.
+OURS = ('frontier', 'auto')
+NAMES = ('auto', *MANUAL, *(name for name in planners.NAMES if name not in MANUAL))
+WAYS = ('local', 'offload', 'cut', 'split', 'meeting')
+# Loss of mAP@[.5:.95] that JPEG rows cost the demo detector (README, "The demo detector"): with
+# less to spend than this they are not used.
+JPEG_DROP = 0.005
+
+
+@dataclass(frozen=True)
+class Decision:
+    """
+    What sessions do from now on: fields as in `DeviceSettings`, the tensor by its name.
+
+    `device_share` is the share of the merge tensor's rows that the device computes ('split').
+    """
+
+    way: str
+    merge: str = ''
+    tile_count: int = 8
+    codec: str = 'uint8'
+    device_share: float = 0.0
+    hedge: bool = False
+    reason: str = ''
+
+
+def settings_of(plan: Plan, graph: Graph, codec: str = 'uint8', hedge: bool = False) -> Decision:
+    """
+    Turn a plan into what a session does.
+
+    :param graph: of the model; a skeleton without weights will do.
+    :raises ParameterError: when a session cannot do it.
+    """
+    way = plan.way.removeprefix('streamed ')
+    if way == 'local':
+        return Decision('local', codec=codec, reason=plan.note)
+    if way == 'offload':
+        return Decision('offload', '', plan.tiles, codec, 0.0, hedge, plan.note)
+    if not plan.exact:
+        raise ParameterError(f'plan {way} of {plan.planner} is inexact; nodes run exact ones')
+    if plan.merge not in {t.name for t in split.candidates(graph)}:
+        raise ParameterError(f'plan of {plan.planner} crosses {plan.merge or "several tensors"}, '
+                             'which nodes do not meet at')
+    if way == 'meeting':
+        return Decision('meeting', plan.merge, plan.tiles, codec, plan.device_share, hedge,
+                        plan.note)
+    share = 1.0 if way == 'cut' else plan.device_share
+    return Decision('cut' if share == 1 else 'split', plan.merge, plan.tiles, codec, share, hedge,
+                    plan.note)
+
+
+def carried_out(decision: Decision, base: DeviceSettings, graph: Graph) -> DeviceSettings:
+    """
+    Give the settings of a session that does what was decided.
+
+    :raises ParameterError: for a merge tensor that the model does not have.
+    """
+    if decision.way in ('local', 'offload'):
+        chosen = split.offload(graph)
+    else:
+        share = {'cut': 1.0, 'meeting': 0.5}.get(decision.way, decision.device_share)
+        chosen = split.at(graph, decision.merge, share)
+        if decision.way == 'meeting' and chosen.merge == graph.input:  # a tensor of one row
+            chosen = split.at(graph, decision.merge, 1.0)
+    return replace(base, way=decision.way, tile_count=decision.tile_count, codec=decision.codec,
+                   hedge=decision.hedge, split=chosen)
+
+
+def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,
+           objective: Objective, max_map_drop: float = 0.0) -> Decision:
+    """
+    Plan by a mode that is a planner's name, or 'auto'.
+
+    :param edge_speedup: how many times as fast as the device the edge is: its profile is taken to
+        be the device's, scaled (it need not travel; the edge's own times come with its
+        acknowledgements).
+    :param link: None while nothing is known of it: then the input is offered to the edge, which
+        shows what the link can do.
+    :raises ParameterError: for a mode that is no planner.
+    """
+    ours = mode in OURS
+    hedge = ours and objective.goal != 'energy'
+    if mode == 'local':
+        return Decision('local')
+    if link is None:
+        return Decision('offload', hedge=hedge, reason='nothing known of the link yet')
+    edge = device.scaled(1 / edge_speedup)
+    known = encodings(device, edge)
+    codecs = ['uint8']
+    if mode == 'auto':
+        codecs += [c for c in ('zlib', 'jpeg') if c in known and (
+            known[c].lossless or max_map_drop >= JPEG_DROP)]
+    elif mode == 'jpeg_offload':
+        codecs = ['jpeg']
+    name = 'frontier' if mode == 'auto' else mode
+    found: list[tuple[float, int, Decision]] = []
+    for codec in codecs:
+        setup = Setup(device, edge, known.get(codec, known['uint8']))
+        plan = planners.find(name).plan(setup, link, objective)
+        decision = _nearest(plan, setup, link, objective, codec, hedge)
+        seconds = plan.run(link).latency
+        reason = (f'{name}: {plan.way}' + (f' at {plan.merge}' if plan.merge else '') +
+                  f', {plan.tiles} tiles, {codec}: {seconds * 1e3:.1f} ms expected at '
+                  f'{link.bandwidth / 1e6:.2f} MB/s, edge {edge_speedup:.1f} times as fast')
+        found.append((seconds, len(found), replace(
+            decision, reason='; '.join(filter(None, (reason, decision.reason))))))
+    return min(found)[2]
+
+
+def _nearest(plan: Plan, setup: Setup, link: Link, objective: Objective, codec: str,
+             hedge: bool) -> Decision:
+    try:
+        return settings_of(plan, setup.graph, codec, hedge)
+    except ParameterError as error:
+        why = str(error)
+    try:
+        cut = planners.find('neurosurgeon').plan(setup, link, objective)
+        decision = settings_of(cut, setup.graph, codec, hedge)
+    except IntraDPError:
+        decision = Decision('offload', tile_count=1, codec=codec, hedge=hedge)
+    return replace(decision, reason=f'{why}; instead: {decision.way} {decision.merge}'.rstrip())

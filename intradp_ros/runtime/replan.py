@@ -1,0 +1,103 @@
+"""Plans again when the link or the edge has changed, and not otherwise."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from intradp_ros.planning.link import LinkEstimate
+from intradp_ros.planning.plan import Objective
+from intradp_ros.planning.profile import Profile
+from intradp_ros.runtime import modes
+from intradp_ros.runtime.modes import Decision
+
+# A plan is made at most once in this time (seconds), and again only when the goodput or the
+# edge's speed has moved by this factor since the last one: a figure that trembles changes nothing.
+PERIOD = 1.0
+HYSTERESIS = 1.25
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What plans are asked for: everything in it may change between two of them."""
+
+    mode: str
+    objective: Objective = Objective()
+    max_map_drop: float = 0.0
+    edge_speedup: float = 10.0
+    message_bytes: int = 60000
+
+
+class Replanner:
+    """Remembers what the last decision was made for."""
+
+    def __init__(self):
+        self.decision: Decision | None = None
+        self._wish: Wish | None = None
+        self._link = LinkEstimate()
+        self._speedup = 0.0
+
+    def decide(self, profile: Profile, wish: Wish, link: LinkEstimate,
+               edge_ratio: float) -> Decision | None:
+        """
+        Plan if there is reason to.
+
+        :param edge_ratio: the edge's time for the model over the device's, as measured; 0 while
+            it is not known: then the wish's guess counts.
+        :returns: a new decision, None when the last one stands.
+        :raises ParameterError: when the planner cannot plan for this model.
+        """
+        speedup = 1 / edge_ratio if edge_ratio > 0 else wish.edge_speedup
+        slower, faster = sorted((speedup, self._speedup))
+        if (wish == self._wish and not link.differs(self._link, HYSTERESIS)
+                and faster <= HYSTERESIS * slower):
+            return None
+        self._wish, self._link, self._speedup = wish, link, speedup
+        decision = modes.decide(wish.mode, profile, speedup, link.assumed(wish.message_bytes),
+                                wish.objective, wish.max_map_drop)
+        if decision == self.decision:
+            return None
+        self.decision = decision
+        return decision
+
+
+class PlanningThread:
+    """
+    The device's own planner, for when no parameter server decides: off the frames' way.
+
+    :param profile: gives the device's profile; may take seconds, and is asked once.
+    :param wish: says what is wanted now; None when nothing is to be planned.
+    :param observed: gives the link and the edge's time over the device's.
+    :param decided: takes a new decision.
+    """
+
+    def __init__(self, profile: Callable[[], Profile], wish: Callable[[], Wish | None],
+                 observed: Callable[[], tuple[LinkEstimate, float]],
+                 decided: Callable[[Decision], None], warn: Callable[[str], None]):
+        self._profile, self._wish, self._observed = profile, wish, observed
+        self._decided, self._warn = decided, warn
+        self._replanner = Replanner()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name='planner', daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """
+        End the thread. It may be measuring a profile, for seconds: nobody waits for that, and
+        nothing is heard of it any more.
+        """
+        self._ended.set()
+        self._thread.join(0.5)
+
+    def _run(self) -> None:
+        profile = None
+        while not self._ended.is_set():
+            try:
+                if (wish := self._wish()) is not None:
+                    profile = profile or self._profile()
+                    decision = self._replanner.decide(profile, wish, *self._observed())
+                    if decision is not None and not self._ended.is_set():
+                        self._decided(decision)
+            except Exception as error:  # a planner must never end the node
+                if not self._ended.is_set():
+                    self._warn(f'cannot plan: {type(error).__name__}: {error}')
+            self._ended.wait(PERIOD)

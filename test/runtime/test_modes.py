@@ -1,0 +1,95 @@
+"""Modes: what a plan becomes, what cannot be carried out, and when a plan is made again."""
+
+import pytest
+
+from intradp_ros.errors import ParameterError
+from intradp_ros.planning import planners, ways
+from intradp_ros.planning.link import Link, LinkEstimate
+from intradp_ros.planning.plan import Objective, Setup
+from intradp_ros.planning.profile import estimated
+from intradp_ros.runtime import modes
+from intradp_ros.runtime.replan import Replanner, Wish
+from intradp_ros.runtime.settings import DeviceSettings
+from intradp_ros.tiling import split
+
+
+@pytest.fixture(scope='module')
+def profile(detector):
+    return estimated(detector.graph, 2e9)
+
+
+@pytest.fixture(scope='module')
+def setup(profile):
+    return Setup(profile, profile.scaled(0.1))
+
+
+@pytest.fixture(scope='module')
+def bottleneck(detector):
+    return split.bottleneck(detector.graph)
+
+
+def test_ways_become_settings(detector, setup, bottleneck):
+    graph = detector.graph
+    cases = {
+        'local': ways.local(setup),
+        'offload': ways.streamed(setup, graph.input, 8, 'x'),
+        'cut': ways.streamed(setup, bottleneck.id, 6, 'x'),
+        'meeting': ways.meeting(setup, bottleneck.id, 6, 'x')}
+    for way, plan in cases.items():
+        decision = modes.settings_of(plan, graph)
+        assert decision.way == way
+        settings = modes.carried_out(decision, DeviceSettings('x'), graph)
+        assert settings.way == way and settings.mode == 'x'
+        merge = settings.split.merge
+        assert merge == (bottleneck.id if way in ('cut', 'meeting') else graph.input)
+        assert way != 'cut' or settings.split.device_rows == bottleneck.rows
+        assert way == 'local' or settings.tile_count == plan.tiles
+
+
+def test_what_crosses_several_tensors_is_refused(detector, setup):
+    plan = ways.streamed(setup, detector.graph.input, 4, 'x')
+    several = type(plan)('x', 'cut', plan.script, 'a + b')
+    with pytest.raises(ParameterError, match=r'a \+ b'):
+        modes.settings_of(several, detector.graph)
+
+
+def test_inexact_plans_are_refused(detector, setup, bottleneck):
+    plan = ways.streamed(setup, bottleneck.id, 4, 'x')
+    with pytest.raises(ParameterError, match='inexact'):
+        modes.settings_of(type(plan)('x', plan.way, plan.script, plan.merge, exact=False),
+                          detector.graph)
+
+
+@pytest.mark.parametrize('mode', [n for n in modes.NAMES if n not in ('offload', 'split')])
+@pytest.mark.parametrize('bandwidth', [1e4, 1e6, 1e8])
+def test_every_planner_decides_something_that_a_session_can_do(detector, profile, mode, bandwidth):
+    decision = modes.decide(mode, profile, 10.0, Link(bandwidth, 0.004), Objective())
+    settings = modes.carried_out(decision, DeviceSettings(mode), detector.graph)
+    assert settings.way in modes.WAYS
+    assert decision.hedge == (mode in modes.OURS and decision.way != 'local')
+    assert mode == 'local' or f'{bandwidth / 1e6:.2f} MB/s' in decision.reason
+
+
+def test_the_names_are_those_of_all_planners():
+    assert set(planners.NAMES) | {'auto', 'split'} == set(modes.NAMES)
+
+
+def test_energy_needs_no_hedge_and_nothing_known_means_offering_the_input(profile):
+    link = Link(1e7, 0.004)
+    assert not modes.decide('auto', profile, 10.0, link, Objective('energy')).hedge
+    decision = modes.decide('auto', profile, 10.0, None, Objective())
+    assert (decision.way, decision.hedge) == ('offload', True)
+
+
+def test_a_plan_is_made_again_only_when_something_has_moved(profile):
+    replanner, wish = Replanner(), Wish('frontier')
+    assert replanner.decide(profile, wish, LinkEstimate(), 0.0).way == 'offload'
+    fast = replanner.decide(profile, wish, LinkEstimate(5e7), 0.0)
+    assert fast is not None and '50.00 MB/s' in fast.reason
+    for goodput in (4.5e7, 6e7):
+        assert replanner.decide(profile, wish, LinkEstimate(goodput), 0.0) is None
+    assert replanner.decide(profile, wish, LinkEstimate(1e5), 0.0) is not None
+    assert replanner.decide(profile, wish, LinkEstimate(1e5), 0.09) is None
+    slow_edge = replanner.decide(profile, wish, LinkEstimate(1e5), 2.0)
+    assert slow_edge is not None and '0.5 times' in slow_edge.reason
+    assert replanner.decide(profile, Wish('local'), LinkEstimate(1e5), 2.0).way == 'local'

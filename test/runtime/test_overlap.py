@@ -1,0 +1,216 @@
+"""Meeting, hedging and resending between real sessions, over links that lose, stall and die."""
+
+import dataclasses
+import random
+import threading
+import time
+
+import pytest
+from links import Pair
+
+from intradp_ros.tiling import split
+from intradp_ros.tiling.rows import union
+
+LONG = 20000.0  # a deadline that no slow machine misses
+
+
+@pytest.fixture(scope='module')
+def expected(detector, photograph):
+    return detector.detect(photograph)
+
+
+@pytest.fixture(scope='module')
+def shallow(detector):
+    return split.at(detector.graph, 'backbone.features.0.3.add_1', 0.5)
+
+
+def losing(share, seed=0):
+    chance = random.Random(seed)
+    return lambda tile: [] if chance.random() < share else [tile]
+
+
+class Slow:
+    """A link of so many bytes a second, in real time; `factor` may change while it works."""
+
+    def __init__(self, rate):
+        self.rate = rate
+        self.tiles = []
+
+    def __call__(self, tile):
+        self.tiles.append(tile)
+        time.sleep(len(tile.data) / self.rate)
+        return [tile]
+
+
+@pytest.mark.parametrize('rate', [1e9, 2e6, 3e5])
+def test_meeting_equals_the_whole_model_wherever_the_sides_meet(
+        detector, photograph, expected, shallow, rate):
+    link = Slow(rate)
+    with Pair(detector, mode='frontier', way='meeting', split=shallow, tile_count=10,
+              deadline_ms=LONG, spoil=link) as pair:
+        for _ in range(2):
+            del link.tiles[:]
+            result = pair.process(photograph)
+            report = result.report
+            assert report.source == 'edge' and not result.detections.differs(expected)
+            rows = detector.graph.tensors[shallow.merge].rows
+            assert report.device_rows + report.edge_rows == rows
+            assert covered(link.tiles, shallow.merge) == (
+                ((0, report.device_rows),) if report.device_rows else ())
+            sent = [t for t in {t.index: t for t in link.tiles}.values()]
+            assert sum(t.row_end - t.row_begin for t in sent if t.tensor) == report.device_rows
+
+
+def covered(tiles, tensor):
+    return union((t.row_begin, t.row_end) for t in tiles if t.tensor == tensor)
+
+
+def test_a_slow_link_leaves_more_to_the_device(detector, photograph, shallow):
+    shares = []
+    for rate in (1e9, 2e5):
+        with Pair(detector, mode='frontier', way='meeting', split=shallow, tile_count=10,
+                  deadline_ms=LONG, hedge=True, spoil=Slow(rate)) as pair:
+            pair.process(photograph)
+            shares.append(pair.process(photograph).report.device_rows)
+    assert shares[0] < shares[1]
+
+
+@pytest.mark.parametrize('way', ['offload', 'meeting', 'cut'])
+def test_hedging_over_a_dead_link_is_local_inference(detector, photograph, expected, shallow, way):
+    chosen = {'offload': split.offload(detector.graph), 'meeting': shallow,
+              'cut': split.at(detector.graph, '', 1.0)}[way]
+    with Pair(detector, mode='frontier', way=way, split=chosen, hedge=True, deadline_ms=LONG,
+              spoil=lambda t: []) as pair:
+        results = [pair.process(photograph) for _ in range(8)]
+        silent = pair.device._sender.flow.silent(time.monotonic() + 1)
+    assert silent and not any(r.detections.differs(expected) for r in results)
+    for report in (r.report for r in results):
+        assert (report.source, report.hedged, report.acknowledged) == ('device', True, 0)
+        assert report.reason in ('device was first', 'edge silent')
+        assert report.fallback == (report.reason == 'edge silent')
+        # Nothing but computing: no wait for anybody.
+        assert report.latency_ms < report.device_ms + report.preprocess_ms + 150
+    # At most a window and probes, in all frames together.
+    assert sum(r.report.messages for r in results) < 30
+
+
+def test_a_frame_whose_link_dies_in_the_middle_ends_here(detector, photograph, expected, shallow):
+    count = [0]
+
+    def dying(tile):
+        count[0] += 1
+        return [tile] if count[0] <= 2 else []
+
+    with Pair(detector, mode='frontier', way='meeting', split=shallow, hedge=True,
+              deadline_ms=LONG, spoil=dying) as pair:
+        result = pair.process(photograph)
+    assert not result.detections.differs(expected)
+    assert (result.report.source, result.report.reason) == ('device', 'device was first')
+    assert not result.report.fallback and result.report.hedged
+
+
+def test_the_edges_answer_ends_a_hedge(detector, photograph, expected):
+    """The device is held up between two steps until the edge's answer is there."""
+    with Pair(detector, mode='frontier', way='offload', hedge=True, deadline_ms=LONG) as pair:
+        device, steps = pair.device, []
+        rest = device._stages(detector.graph.input)
+
+        def held(merge):
+            until = time.monotonic() + 20
+            while not device._job.ended.is_set() and time.monotonic() < until:
+                time.sleep(0.001)
+            steps.append(merge)
+            return rest
+        device._stages = held
+        result = pair.process(photograph)
+        pair.process(photograph)
+    assert steps and result.report.source == 'edge' and not result.detections.differs(expected)
+
+
+@pytest.mark.parametrize('share', [0.05, 0.3])
+@pytest.mark.parametrize('way', ['offload', 'meeting'])
+def test_lost_messages_are_sent_again(detector, photograph, expected, shallow, share, way):
+    chosen = shallow if way == 'meeting' else split.offload(detector.graph)
+    with Pair(detector, mode=way, way=way, split=chosen, deadline_ms=LONG, tile_count=16,
+              spoil=losing(share)) as pair:
+        results = [pair.process(photograph) for _ in range(6)]
+    assert not any(r.detections.differs(expected) for r in results)
+    assert all(r.report.source == 'edge' for r in results)
+    assert sum(r.report.resent for r in results) > 0
+
+
+def test_the_edge_may_be_replaced_in_the_middle(detector, photograph, expected, shallow):
+    """What the old one had is lost; the frame ends here, and the next ones use the new one."""
+    from intradp_ros.runtime.edge import EdgeSession
+    count = [0]
+    with Pair(detector, mode='frontier', way='meeting', split=shallow, deadline_ms=4000.0) as pair:
+        old = pair.edge
+        new = EdgeSession(detector, old._outlets, time.monotonic)
+
+        def replaced(tile):
+            count[0] += 1
+            if count[0] == 2:
+                pair.edge = new
+            return [tile]
+        pair.spoil = replaced
+        first = pair.process(photograph)
+        pair.spoil = lambda tile: [tile]
+        until = time.monotonic() + 20
+        while pair.process(photograph).report.source != 'edge':
+            assert time.monotonic() < until
+        old.close()
+        assert not first.detections.differs(expected)
+        assert not any(r.detections.differs(expected) for r in pair.results)
+
+
+def test_stale_frames_are_cancelled_at_the_source(detector, photograph):
+    """The first frame's tiles wait in a slow link; once it has ended, none of them is sent."""
+    link, ended = Slow(1e9), threading.Event()
+
+    def spoil(tile):
+        link(tile)
+        if tile.frame == 0:
+            ended.wait(0.02)
+            return []
+        return [tile]
+
+    with Pair(detector, mode='offload', way='offload', deadline_ms=300.0, spoil=spoil,
+              window_bytes=1, tile_count=32) as pair:
+        pair.process(photograph)
+        sent = len(link.tiles)
+        result = pair.process(photograph)
+        assert {t.frame for t in link.tiles[sent + 1:]} <= {result.report.frame}
+    assert 0 < sent < 32
+
+
+def test_a_tenfold_drop_in_the_middle_of_a_frame(detector, photograph, expected, shallow):
+    link = Slow(1e7)
+
+    def dropping(tile):
+        arriving = link(tile)
+        link.rate = 1e6 if len(link.tiles) > 4 else 1e7
+        return arriving
+
+    with Pair(detector, mode='frontier', way='meeting', split=shallow, hedge=True,
+              deadline_ms=LONG, spoil=dropping) as pair:
+        result = pair.process(photograph)
+        assert not result.detections.differs(expected)
+        report = result.report
+        if report.source == 'device':
+            assert report.latency_ms < report.device_ms + report.preprocess_ms + 150
+
+
+def test_without_hedge_nothing_is_computed_that_the_edge_answers(detector, photograph):
+    with Pair(detector, mode='offload', way='offload', deadline_ms=LONG) as pair:
+        report = pair.process(photograph).report
+    assert report.source == 'edge' and report.device_ms == 0 and not report.hedged
+
+
+def test_settings_change_the_way_from_frame_to_frame(detector, photograph, expected, shallow):
+    with Pair(detector, mode='local', deadline_ms=LONG) as pair:
+        for way, chosen in (('local', shallow), ('meeting', shallow),
+                            ('offload', split.offload(detector.graph)), ('split', shallow)):
+            pair.device.settings = dataclasses.replace(
+                pair.device.settings, mode=way, way=way, split=chosen)
+            result = pair.process(photograph)
+            assert result.report.way == way and not result.detections.differs(expected)
