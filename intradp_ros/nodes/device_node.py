@@ -16,7 +16,7 @@ from intradp_ros.errors import ParameterError, TileError
 from intradp_ros.model import draw
 from intradp_ros.model.graph import Graph
 from intradp_ros.msg import FrameReport, LinkState, Plan, Tile, TileAck
-from intradp_ros.nodes import conversions, models, parameters, qos
+from intradp_ros.nodes import conversions, events, models, parameters, qos
 from intradp_ros.nodes.managed_node import ManagedNode, run
 from intradp_ros.nodes.parameters import Parameter
 from intradp_ros.nodes.profiles import PROFILE, profile_of
@@ -95,6 +95,7 @@ class DeviceNode(ManagedNode):
         self._pictures = self.create_publisher(Image, 'detections/image', qos.image(True))
         self._tiles = self.create_publisher(
             Tile, 'intradp/tiles', qos.tiles(self.value('reliable_tiles')),
+            event_callbacks=events.of_publisher(self, 'intradp/tiles'),
             qos_overriding_options=qos.overridable())
         return super().on_configure(state)
 
@@ -124,7 +125,9 @@ class DeviceNode(ManagedNode):
             detector.labels, self.value('score_threshold'),
             Header(stamp=self.get_clock().now().to_msg())))
         self._entities = [
-            self.create_subscription(TileAck, 'intradp/acks', self._on_ack, qos.ACKS),
+            self.create_subscription(
+                TileAck, 'intradp/acks', self._on_ack, qos.ACKS,
+                event_callbacks=events.of_subscription(self, 'intradp/acks')),
             self.create_subscription(Detection2DArray, 'edge/detections', self._on_detections,
                                      qos.DETECTIONS),
             self.create_subscription(Plan, 'intradp/plan', self._on_plan, qos.LATCHED)]
@@ -220,6 +223,7 @@ class DeviceNode(ManagedNode):
         self._camera_reliable = reliable
         self._camera = self.create_subscription(
             kind, topic, self._on_image, qos.image(True) if reliable else qos_profile_sensor_data,
+            event_callbacks=events.of_subscription(self, topic),
             qos_overriding_options=qos.overridable())
 
     def _on_image(self, image: Image | CompressedImage) -> None:

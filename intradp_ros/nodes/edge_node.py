@@ -15,7 +15,7 @@ from vision_msgs.msg import Detection2DArray, LabelInfo
 
 from intradp_ros.model.detector import Detections
 from intradp_ros.msg import Tile, TileAck
-from intradp_ros.nodes import conversions, models, qos
+from intradp_ros.nodes import conversions, events, models, qos
 from intradp_ros.nodes.managed_node import ManagedNode, run
 from intradp_ros.nodes.parameters import Parameter
 from intradp_ros.runtime.edge import EdgeOutlets, EdgeSession
@@ -116,6 +116,7 @@ class EdgeNode(ManagedNode):
         self.robots[name] = Robot(
             self.create_subscription(
                 Tile, topic, lambda message: self._on_tile(name, message), qos.tiles(reliable),
+                event_callbacks=events.of_subscription(self, topic),
                 qos_overriding_options=qos.overridable()),
             self.create_publisher(TileAck, f'{root}/intradp/acks', qos.ACKS),
             self.create_publisher(Detection2DArray, f'{root}/edge/detections', qos.DETECTIONS),

@@ -24,7 +24,7 @@ from intradp_ros.model.detector import Detections, Detector, Geometry
 from intradp_ros.planning.link import LinkEstimate, LinkEstimator
 from intradp_ros.runtime.frontier import layout
 from intradp_ros.runtime.job import FIRST, Job
-from intradp_ros.runtime.local import finish, stages
+from intradp_ros.runtime.local import finish, head_share, stages
 from intradp_ros.runtime.mailbox import Mailbox
 from intradp_ros.runtime.offer import Offer
 from intradp_ros.runtime.sender import Sender
@@ -81,9 +81,12 @@ class DeviceSession:
         self.edge_fault = ''
         self._retry = self._offered = float('-inf')
         self._local_times = deque(warm_up(self._engine, clock), maxlen=9)
+        # Seconds that frames took on the edge, and what the whole model would have taken there.
         self._edge_times: deque[float] = deque(maxlen=9)
+        self._whole_times: deque[float] = deque(maxlen=9)
         self._layouts = lru_cache(16)(partial(layout, self._graph))
         self._stages = lru_cache(16)(partial(stages, self._graph))
+        self._head_share = lru_cache(16)(partial(head_share, self._graph))
         self._sender = Sender(outlets.tile, clock, lambda e: outlets.warn(f'cannot publish: {e}'))
         self._thread = threading.Thread(target=self._run, name='inference', daemon=True)
         self._thread.start()
@@ -105,11 +108,21 @@ class DeviceSession:
         self._sender.on_ack(ack)
         if job and ack.frame == job.number:
             job.on_ack(ack, now)
-        if ack.state is AckState.DONE:
-            self._edge_times.append(ack.compute_ms / 1e3)
+            if ack.state is AckState.DONE:
+                self._note_edge_time(job, ack.compute_ms / 1e3)
         if ack.state is AckState.DONE or (
                 ack.state is AckState.RECEIVING and now >= self._retry):
             self.edge_fault = ''
+
+    def _note_edge_time(self, job: Job, seconds: float) -> None:
+        self._edge_times.append(seconds)
+        if job.frontier is None:
+            return
+        plan = job.frontier.layout
+        share = 1 - self._head_share(plan.merge) * job.frontier.device_rows / plan.ends[-1]
+        # A small part of the model says little of the whole.
+        if share > 0.1:
+            self._whole_times.append(seconds / share)
 
     def on_detections(self, stamp: Stamp, detections: Detections) -> None:
         """Take the edge's detections; those of a frame that has ended are of no use any more."""
@@ -125,9 +138,8 @@ class DeviceSession:
 
     def edge_ratio(self) -> float:
         """Give the time of the model on the edge over that here; 0 while it is not known."""
-        if not self._edge_times:
-            return 0.0
-        return statistics.median(self._edge_times) / statistics.median(self._local_times)
+        edge, local = tuple(self._whole_times), tuple(self._local_times)  # of other threads
+        return statistics.median(edge) / statistics.median(local) if edge else 0.0
 
     def close(self) -> None:
         """End both threads; a frame in work is given up."""
@@ -216,7 +228,7 @@ class DeviceSession:
         while not job.changed.is_set():
             flow, patience = self._sender.flow, float('inf')
             if self._edge_times:
-                usual = flow.round_trip + statistics.median(self._edge_times)
+                usual = flow.round_trip + statistics.median(tuple(self._edge_times))
                 if flow.rate:
                     usual += flow.bytes_in_flight / flow.rate
                 patience = max(LEAST_PATIENCE, PATIENCE * usual)

@@ -11,6 +11,17 @@ from intradp_ros.tiling.engine import Frame
 STEPS = 24
 
 
+def _work(graph: Graph) -> dict[int, int]:
+    """Multiply-adds and elements written of each operator."""
+    return {o.id: o.macs + prod(graph.tensors[o.output].shape) for o in graph.operators}
+
+
+def head_share(graph: Graph, merge: int) -> float:
+    """Share of the model's work that comes before `merge`, 0 to 1."""
+    work = _work(graph)
+    return sum(work[o.id] for o in graph.ancestors([merge])) / max(1, sum(work.values()))
+
+
 def stages(graph: Graph, merge: int, steps: int = STEPS) -> tuple[int, ...]:
     """
     Tensors after `merge` to be computed one after the other, with about equal work in between.
@@ -19,7 +30,7 @@ def stages(graph: Graph, merge: int, steps: int = STEPS) -> tuple[int, ...]:
     a deep tensor needs most of what comes before it, and would not be a small step.
     """
     head = {o.id for o in graph.ancestors([merge])}
-    work = {o.id: o.macs + prod(graph.tensors[o.output].shape) for o in graph.operators}
+    work = _work(graph)
     size = max(1, sum(work.values()) // steps)
     found, done = [], 0
     for operator in graph.operators:

@@ -16,6 +16,7 @@ from intradp_ros.planning.encodings import encodings
 from intradp_ros.planning.link import Link
 from intradp_ros.planning.plan import Objective, Plan, Setup
 from intradp_ros.planning.profile import Profile
+from intradp_ros.runtime.edge import LARGEST_MERGE
 from intradp_ros.runtime.settings import DeviceSettings
 from intradp_ros.tiling import split
 
@@ -60,7 +61,8 @@ def settings_of(plan: Plan, graph: Graph, codec: str = 'uint8', hedge: bool = Fa
         return Decision('offload', '', plan.tiles, codec, 0.0, hedge, plan.note)
     if not plan.exact:
         raise ParameterError(f'plan {way} of {plan.planner} is inexact; nodes run exact ones')
-    if plan.merge not in {t.name for t in split.candidates(graph)}:
+    largest = LARGEST_MERGE * graph.tensors[graph.input].bytes
+    if plan.merge not in {t.name for t in split.candidates(graph) if t.bytes <= largest}:
         raise ParameterError(f'plan of {plan.planner} crosses {plan.merge or "several tensors"}, '
                              'which nodes do not meet at')
     if way == 'meeting':

@@ -36,7 +36,7 @@ def test_yaml_holds_every_parameter_with_its_default():
 
 @pytest.mark.parametrize('overrides, text', [
     ({'tile_count': 0}, 'tile_count.*1 to 256'),
-    ({'mode': 'teleport'}, 'mode must be one of "local"'),
+    ({'mode': 'teleport'}, 'mode must be one of "auto", "local"'),
     ({'deadline_ms': 'soon'}, 'deadline_ms'),
     ({'input_size': 'large'}, '640x480')])
 def test_bad_start_values_are_refused(graph, overrides, text):
