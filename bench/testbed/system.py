@@ -61,7 +61,7 @@ class System:
                  servers: bool = False):
         self.bed, self.topology = bed, topology
         self._model, self._device = {'threads': 1} | model, device or {}
-        self._images, self._servers = images, servers
+        self.images, self._servers = images, servers
         self._logs = folder
         self.processes = Processes(folder, beds.ENVIRONMENT)
         self.robots: list[robot.Robot] = []
@@ -79,7 +79,7 @@ class System:
                     self.start_server(number)
                 self.robots.append(robot.Robot(
                     [*self.bed.on_robot(number), *robot.command(
-                        ROBOT.format(number), self._images, self.topology == 'remote')],
+                        ROBOT.format(number), self.images, self.topology == 'remote')],
                     beds.ENVIRONMENT, self._logs / f'driver{number}.log'))
             for each in self.robots:
                 each.until('ready', self.processes.check)
