@@ -4,7 +4,7 @@ import pytest
 from test_testbed import why_not
 
 import bench_model
-import runtime
+import disturbances
 import runtime_checks as checks
 from testbed import summary
 from testbed.bed import Processor, TestBed, default_processors
@@ -55,8 +55,8 @@ def test_a_cut_link_costs_no_message(system):
     system.set({'mode': 'offload', 'codec': 'uint8'})
     link, cut, restored = system.bed.links[0], [], []
     recording, = system.watch(
-        runtime.again(lambda: link.set_up(False), lambda: link.set_up(True), 0.5, cut, restored,
-                      (0.5, 1.0)), frames=10**6, seconds=8.0, warmup=2)
+        disturbances.again(lambda: link.set_up(False), lambda: link.set_up(True), 0.5, cut,
+                           restored, (0.5, 1.0)), frames=10**6, seconds=8.0, warmup=2)
     assert len(restored) >= 2 and len(cut) - len(restored) in (0, 1)
     frames = summary.frames(recording.events)
     assert checks.delivered(summary.delivery(recording.events), 'cuts').holds
