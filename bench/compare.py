@@ -7,28 +7,22 @@ again to go on. Everything that it makes on the machine is removed at the end, w
 """
 
 import argparse
-import os
-import platform
-import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
-import torch
 from tqdm import tqdm
 
 import bench_model
+import conditions
 import expectation
 import grid
 import report
-from intradp_ros.errors import IntraDPError, ParameterError
-from intradp_ros.version import version
+from intradp_ros.errors import ParameterError
 from methods import METHODS
 from testbed import summary
-from testbed.bed import Processor, TestBed, default_processors
+from testbed.bed import TestBed
 from testbed.shell import BedError
 from testbed.system import System
 
@@ -39,8 +33,6 @@ FULL = {'models': list(bench_model.MODELS), 'rhos': list(grid.RHOS), 'frames': 1
         'methods': list(METHODS)}
 PARTS = ('grid', 'replay', 'scale')
 WARMUP = 10
-# Milliseconds: in the grid nobody gives up, so that each method shows its own latency.
-NO_DEADLINE = 60000.0
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -76,81 +68,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     return args
 
 
-def host(args: argparse.Namespace) -> dict[str, object]:
-    """Say what was measured where."""
-    def said(*line: str) -> str:
-        done = subprocess.run(line, capture_output=True, text=True,
-                              cwd=Path(__file__).parent)
-        return done.stdout.strip()
-    cpu = next((line.split(':')[1].strip() for line in Path('/proc/cpuinfo').read_text()
-                .splitlines() if 'model name' in line), platform.machine())
-    robot, edge = default_processors()
-    return {
-        'cpu': cpu, 'cores': os.cpu_count(), 'kernel': platform.release(),
-        'python': platform.python_version(), 'torch': torch.__version__,
-        'ros': os.environ.get('ROS_DISTRO', ''), 'rmw': 'rmw_fastrtps_cpp (UDP only)',
-        'intradp_ros': version(), 'commit': said('git', 'rev-parse', '--short', 'HEAD'),
-        'changed files': len(said('git', 'status', '--porcelain').splitlines()),
-        'robot share of a core': args.share or robot.share, 'edge cores': list(edge.cores),
-        'seed': args.seed}
-
-
 # -- one group of cells --------------------------------------------------------------------------
-
-def bed_of(args: argparse.Namespace, robots: int = 1) -> TestBed:
-    """Describe the bed that the options ask for."""
-    robot, edge = default_processors(robots)
-    if args.share:
-        robot = Processor(args.share, robot.cores)
-    return TestBed(robots, 100e6, robot, edge, (args.out / 'cache').absolute())
-
-
-@contextmanager
-def running(args: argparse.Namespace, model: dict[str, object], robots: int = 1,
-            topology: str = 'split', servers: bool = False, label: str = '',
-            images: Path | None = None) -> Iterator[tuple[TestBed, System]]:
-    """Make a bed and start the nodes in it."""
-    images = images or args.out / 'images.npy'
-    bench_model.draw_images(images, args.seed)
-    with bed_of(args, robots) as bed, \
-            System(bed, args.out / 'logs' / (label or topology), model, images,
-                   {'deadline_ms': NO_DEADLINE}, topology, servers) as system:
-        yield bed, system
-
-
-def calibrate(args: argparse.Namespace, name: str) -> dict:
-    """
-    Measure what a model takes on the robot (D) and on the edge, and profile both sides; once.
-    """
-    found = grid.load(args.out, f'calibration-{name}')
-    if found:
-        return found
-    model = bench_model.parameters(name)
-    with bed_of(args) as bed:
-        device, server = expectation.measure(bed, model, 8.0 if args.quick else 30.0)
-    with running(args, model, label=f'calibration-{name}') as (_, system):
-        started = {process: system.matched - begin for process, begin in system.started.items()}
-        system.set({'mode': 'local'})
-        local, = system.watch(frames=15, warmup=5, patience=300.0)
-        system.set({'mode': 'offload', 'codec': 'uint8'})
-        offload, = system.watch(frames=15, warmup=5, patience=300.0)
-    alone, sent = (summary.frames(r.events) for r in (local, offload))
-    middle = {key: summary.percentiles([f.report[key] for f in sent])['p50']
-              for key in ('bytes', 'edge_compute_ms')}
-    result = {
-        'model': name, 'device_ms': summary.percentiles([f.latency for f in alone])['p50'],
-        'edge_ms': middle['edge_compute_ms'], 'input_bytes': middle['bytes'],
-        'profiles': [os.path.relpath(device, args.out), os.path.relpath(server, args.out)],
-        'start_to_matched_s': started,
-    }
-    grid.save(args.out, f'calibration-{name}', result)
-    return result
-
-
-def rate_of(rho: float, calibration: dict) -> float:
-    """Bytes a second at which the input takes rho times as long as the model on the robot."""
-    return calibration['input_bytes'] / (rho * calibration['device_ms'] / 1e3)
-
 
 def run_cell(system: System, bed: TestBed, cell: grid.Cell, calibration: dict, frames: int,
              on_frame: Callable[[int], None]) -> dict:
@@ -158,10 +76,10 @@ def run_cell(system: System, bed: TestBed, cell: grid.Cell, calibration: dict, f
     method = METHODS[cell.method]
     if method.parameters:
         try:
-            system.set(method.parameters | {'deadline_ms': NO_DEADLINE})
+            system.set(method.parameters | {'deadline_ms': conditions.NO_DEADLINE})
         except BedError as error:
             return {'refused': str(error)}
-    rate = rate_of(cell.rho, calibration)
+    rate = conditions.rate_of(cell.rho, calibration)
     bed.links[0].set_rate(rate)
     patience = 10 + 10 * grid.frame_seconds(cell, calibration['device_ms'] / 1e3)
     recording, = system.watch(frames=frames, warmup=WARMUP, patience=patience,
@@ -179,7 +97,7 @@ def run_grid(args: argparse.Namespace) -> None:
     begin = time.monotonic()
     calibrations = {}
     for name in tqdm(dict.fromkeys(cell.model for cell in left), 'calibrating', unit='model'):
-        calibrations[name] = calibrate(args, name)
+        calibrations[name] = conditions.calibrate(args, name)
     device = {name: found['device_ms'] / 1e3 for name, found in calibrations.items()}
     frames = grid.frames_that_fit(left, device, args.frames, WARMUP,
                                   3600 * args.hours - (time.monotonic() - begin), args.seed)
@@ -206,8 +124,8 @@ def run_group(args: argparse.Namespace, group: list[grid.Cell], calibration: dic
     detector = bench_model.build(model)
     reference = {k: detector.detect(image) for k, image in enumerate(images)}
     setup = expectation.setup(*(args.out / path for path in calibration['profiles']))
-    with running(args, model, 1, method.topology, method.servers,
-                 f'{name}-{method.topology}') as (bed, system):
+    with conditions.running(args, model, 1, method.topology, method.servers,
+                            f'{name}-{method.topology}') as (bed, system):
         bar.update(round(grid.START))
         for cell in group:
             bar.set_description(cell.name)
@@ -251,7 +169,7 @@ def settle(args: argparse.Namespace) -> None:
 
     :raises ParameterError: when its results were measured under other conditions.
     """
-    now = host(args)
+    now = conditions.host(args)
     # A cell of another commit is as good as one of this one only if its reader knows.
     before = grid.load(args.out, 'host')
     fixed = ('cpu', 'cores', 'torch', 'robot share of a core', 'seed')
@@ -286,24 +204,9 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def ending_well(call: Callable[[], int]) -> int:
-    """Give a command's exit code; SIGINT and SIGTERM end it and everything that it made."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
-    try:
-        return call()
-    except KeyboardInterrupt:
-        print('interrupted; namespaces, qdiscs and groups are removed; call again to go on',
-              file=sys.stderr)
-        return 130
-    except IntraDPError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run the command."""
-    return ending_well(lambda: run(parse(arguments)))
+    return conditions.ending_well(lambda: run(parse(arguments)))
 
 
 if __name__ == '__main__':

@@ -74,7 +74,7 @@ def distributions(model: str, cells: Sequence[dict], path: Path) -> Picture:
                           label=cell['method'], color=COLOURS[cell['method']])
         axes.set(xscale='log', xlabel='latency, ms', title=f'rho {rho:g}')
     charts[0][0].set_ylabel('share of frames')
-    charts[0][-1].legend(fontsize=6)
+    charts[0][-1].legend(fontsize=6, bbox_to_anchor=(1.02, 1), loc='upper left')
     return save(figure, path, f'{model}: distribution of latency')
 
 

@@ -2,21 +2,21 @@
 
 import argparse
 import statistics
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
 import bench_model
-import compare
+import conditions
+import disturbances
 import grid
 import traces
 from methods import METHODS
 from testbed import summary
 from testbed.network import Link
 from testbed.shell import BedError
-from testbed.system import Disturbance, System
+from testbed.system import System
 
 RECORDED = Path(__file__).resolve().parents[2] / 'shared' / 'data' / 'traces'
 # Frames are wanted within this multiple of the time that the robot takes alone.
@@ -36,28 +36,11 @@ def choose(seconds: float, seed: int) -> dict[str, traces.Trace]:
     return {name: traces.coarse(trace) for name, trace in found.items()}
 
 
-def follow(link: Link, trace: traces.Trace) -> Disturbance:
-    """Have a link follow a trace, without falling behind; leaves it up."""
-    begin, passed, up = time.monotonic(), 0.0, True
-    try:
-        for hold, rate in traces.steps(trace):
-            if rate > 0:
-                link.set_rate(rate)
-            if (rate > 0) != up:
-                up = rate > 0
-                link.set_up(up)
-            passed += hold
-            yield max(0.0, begin + passed - time.monotonic())
-    finally:
-        if not up:
-            link.set_up(True)
-
-
 def run(args: argparse.Namespace) -> None:
     """Measure what is missing of every model's replays."""
     chosen = choose(20.0 if args.quick else 120.0, args.seed)
     for model in args.models:
-        calibration = compare.calibrate(args, model)
+        calibration = conditions.calibrate(args, model)
         replays = {name: load(args.out, model, name, trace, calibration)
                    for name, trace in chosen.items()}
         missing = {method for found in replays.values() for method in args.methods
@@ -79,7 +62,7 @@ def run_group(args: argparse.Namespace, methods: Sequence[str], model: str,
               chosen: dict[str, traces.Trace], replays: dict[str, dict]) -> None:
     """Replay all traces with the methods that the same processes can run."""
     first = METHODS[methods[0]]
-    with compare.running(args, bench_model.parameters(model), 1, first.topology, first.servers,
+    with conditions.running(args, bench_model.parameters(model), 1, first.topology, first.servers,
                          f'replay-{model}-{first.topology}') as (bed, system):
         pairs = [(name, method) for name in chosen for method in methods
                  if 'figures' not in replays[name]['methods'].get(method, {})]
@@ -104,8 +87,8 @@ def run_one(system: System, link: Link, parameters: dict[str, object], trace: tr
             system.set(parameters | {'deadline_ms': deadline_ms})
     except BedError as error:
         return {'refused': str(error)}
-    recording, = system.watch(follow(link, trace), seconds=traces.length(trace), warmup=5,
-                              patience=20.0)
+    recording, = system.watch(disturbances.follow(link, trace), seconds=traces.length(trace),
+                              warmup=5, patience=20.0)
     processed = summary.frames(recording.events)
     begin = next(e['t'] for e in recording.events if e['event'] == 'begin')
     remote = system.topology == 'remote'

@@ -12,6 +12,7 @@ from pathlib import Path
 import grid
 import plots
 from intradp_ros import files
+from intradp_ros.planning.profile import Power
 from methods import EXACT_RIVALS, METHODS
 
 # Issue 7, "Must hold".
@@ -99,7 +100,9 @@ def section(model: str, cells: Sequence[dict], calibration: dict | None) -> str:
     if calibration:
         lines += [f'D {calibration["device_ms"]:.1f} ms on the robot, '
                   f'{calibration["edge_ms"]:.1f} ms on the edge, input '
-                  f'{calibration["input_bytes"] / 1e3:.0f} kB.', '']
+                  f'{calibration["input_bytes"] / 1e3:.0f} kB. From the start of a process to its '
+                  f'node being active: {starts(calibration)}; until all had found each other '
+                  f'{calibration["discovery_s"]:.1f} s more.', '']
     lines += ['Median latency in ms by rho; the best lossless one is bold; * may be lossy.', '',
               row('method', *(f'{rho:g}' for rho in rhos)), row(*['---'] * (len(rhos) + 1))]
     for method in methods:
@@ -113,6 +116,26 @@ def section(model: str, cells: Sequence[dict], calibration: dict | None) -> str:
     refused = {cell['method']: cell['refused'] for cell in cells if 'refused' in cell}
     lines += ['', *(f'- not run: {name}: {why}' for name, why in refused.items()), '']
     return '\n'.join(lines)
+
+
+def starts(calibration: dict) -> str:
+    """Say how long each node took to start."""
+    return ', '.join(f'{name} {seconds:.1f} s'
+                     for name, seconds in calibration['start_s'].items())
+
+
+def joules(cell: dict, power: Power) -> float:
+    """
+    Give the robot's energy for the frame of median figures, by the power model (planning.profile).
+
+    It idles, and on top of that computes for `device_ms` and sends for as long as what crossed
+    takes at the link's rate.
+    """
+    figures = cell['figures']
+    sending = figures['link_bytes_per_frame']['up'] / cell['rate']
+    return (power.idle * latency(cell)['p50'] / 1e3
+            + (power.compute - power.idle) * figures['stages_ms']['device_ms'] / 1e3
+            + (power.send - power.idle) * sending)
 
 
 def verdicts(cells: Sequence[dict]) -> str:
@@ -147,13 +170,14 @@ def verdicts(cells: Sequence[dict]) -> str:
 def costs(cells: Sequence[dict]) -> str:
     """Give the table of what each cell cost, delivered and found."""
     lines = ['Robot and edge below are the node at work there; for `compressed_topic` the robot '
-             'is the process that encodes the images.', '',
+             'is the process that encodes the images. Joules are those of the power model of '
+             'planning.profile.Power, not measured.', '',
              '<details><summary>Every cell: spread, bytes, processor time, memory, messages'
              '</summary>', '',
              row('method', 'rho', 'frames', 'p50', 'p95', 'p99', 'camera to listener p50',
                  'expected', 'kB a frame', 'kB on the link', 'robot CPU ms', 'edge CPU ms',
-                 'peak MB robot/edge', 'modes', 'missing/twice/late', 'differing'),
-             row(*['---'] * 16)]
+                 'robot J', 'peak MB robot/edge', 'modes', 'missing/twice/late', 'differing'),
+             row(*['---'] * 17)]
     for cell in sorted(cells, key=lambda c: (c['rho'], list(METHODS).index(c['method']))):
         if 'figures' not in cell:
             continue
@@ -170,6 +194,7 @@ def costs(cells: Sequence[dict]) -> str:
             '' if remote else f'{figures["bytes_per_frame"] / 1e3:.0f}',
             f'{figures["link_bytes_per_frame"]["up"] / 1e3:.0f}',
             f'{cpu.get(robot, 0):.0f}', f'{cpu.get(edge, 0):.0f}',
+            '' if remote else f'{joules(cell, Power()):.2f}',
             f'{memory.get(robot, 0) / 1e6:.0f}/{memory.get(edge, 0) / 1e6:.0f}',
             ', '.join(f'{k} {v}' for k, v in figures['modes'].items()),
             f'{figures["missing"]}/{figures["duplicated"]}/{figures["reordered"]}',

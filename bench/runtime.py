@@ -8,26 +8,23 @@ take about an hour without the soak of 30 minutes.
 import argparse
 import json
 import math
-import random
 import signal
 import statistics
-import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 from tqdm import tqdm
 
 import bench_model
-import compare
+import conditions
+import disturbances
 import expectation
 import runtime_checks as checks
 from intradp_ros import files
 from runtime_checks import Check
 from testbed import summary
-from testbed.bed import TestBed
-from testbed.system import ROBOT, Disturbance, Recording, System
+from testbed.system import Disturbance, Recording, System
 
 MBIT = 1e6 / 8
 
@@ -41,7 +38,7 @@ class Bench:
 
     def running(self, label: str, robots: int = 1, servers: bool = False):
         """Make a bed with nodes in it."""
-        return compare.running(self.args, self.model, robots, 'split', servers, label)
+        return conditions.running(self.args, self.model, robots, 'split', servers, label)
 
     def watch(self, system: System, mode: str, disturbance: Disturbance | None = None,
               deadline_ms: float | None = None, **options: object) -> list[Recording]:
@@ -69,7 +66,7 @@ def p50(recording: Recording) -> float:
 def steady(bench: Bench) -> dict:
     """a: steady links: how far from what was planned, and what transport costs."""
     made, seen = [], {}
-    with compare.bed_of(bench.args) as bed:
+    with conditions.bed_of(bench.args) as bed:
         setup = expectation.setup(*expectation.measure(bed, bench.model,
                                                      5.0 if bench.args.quick else 30.0))
     with bench.running('steady') as (bed, system):
@@ -77,7 +74,7 @@ def steady(bench: Bench) -> dict:
             rate = mbit * MBIT
             bed.links[0].set_rate(rate)
             for mode in dict.fromkeys((bench.args.mode, 'offload')):
-                recording, = bench.watch(system, mode, deadline_ms=compare.NO_DEADLINE)
+                recording, = bench.watch(system, mode, deadline_ms=conditions.NO_DEADLINE)
                 seen[f'{mode} at {mbit} Mbit/s'] = found = figures(recording)
                 made.append(checks.delivered(found, f'{mode} at {mbit} Mbit/s'))
                 expected = expectation.expected(setup, mode, rate)
@@ -111,25 +108,6 @@ def loss(bench: Bench) -> dict:
     return result(made, seen)
 
 
-def again(act: Callable[[], None], undo: Callable[[], None], hold: float,
-          acted: list[float], undone: list[float], pause: tuple[float, float]) -> Disturbance:
-    """Act at random moments, undo after `hold` seconds, note when; leaves it undone."""
-    active = False
-    try:
-        while True:
-            yield random.uniform(*pause)
-            active = True
-            act()
-            acted.append(time.monotonic())
-            yield hold
-            undo()
-            undone.append(time.monotonic())
-            active = False
-    finally:
-        if active:
-            undo()
-
-
 def outages(bench: Bench) -> dict:
     """c: the link is cut, the edge stopped, killed and started again, the server killed."""
     made, seen = [], {}
@@ -146,7 +124,7 @@ def outages(bench: Bench) -> dict:
 
         def send(number: int) -> Callable[[], None]:
             return lambda: system.process('edge').send_signal(number)
-        disturbances = {
+        kinds = {
             'link cut for 0.1 s': cut(0.1), 'link cut for 0.5 s': cut(0.5),
             'link cut for 3 s': cut(3.0),
             'edge stopped for 2 s': (send(signal.SIGSTOP), send(signal.SIGCONT), 2.0),
@@ -155,14 +133,14 @@ def outages(bench: Bench) -> dict:
             # Last: the others would begin without an edge.
             'edge killed': (lambda: system.kill('edge'), lambda: restart('edge'), 1.0),
         }
-        for what, (act, undo, hold) in disturbances.items():
+        for what, (act, undo, hold) in kinds.items():
             acted: list[float] = []
             undone: list[float] = []
             # What is started again needs its time: about as long as the nodes took at first.
             pause = (20.0, 60.0) if 'killed' in what else (2.0, 5.0)
             times = 1 if 'killed' in what and bench.args.quick else 3
             recording, = bench.watch(
-                system, bench.args.mode, again(act, undo, hold, acted, undone, pause),
+                system, bench.args.mode, disturbances.again(act, undo, hold, acted, undone, pause),
                 **({'frames': 10**6, 'seconds': times * (hold + max(pause)) + 3}
                    if 'killed' in what or bench.args.quick else {}))
             frames = summary.frames(recording.events)
@@ -181,9 +159,9 @@ def drop(bench: Bench) -> dict:
         link, dropped = bed.links[0], []
         local, = bench.watch(system, 'local')
         link.set_rate(80 * MBIT)
-        recording, = bench.watch(system, bench.args.mode, again(
+        recording, = bench.watch(system, bench.args.mode, disturbances.again(
             lambda: link.set_rate(8 * MBIT), lambda: link.set_rate(80 * MBIT), 1.5, dropped, [],
-            (1.0, 3.0)), deadline_ms=compare.NO_DEADLINE, frames=10**6,
+            (1.0, 3.0)), deadline_ms=conditions.NO_DEADLINE, frames=10**6,
             seconds=20.0 if bench.args.quick else 90.0)
     alone = p50(local)
     frames = checks.hit(summary.frames(recording.events), dropped)
@@ -201,13 +179,13 @@ def robots(bench: Bench) -> dict:
     with bench.running('robots', 3) as (bed, system):
         for link in bed.links:
             link.set_rate(40 * MBIT)
-        three = bench.watch(system, bench.args.mode, deadline_ms=compare.NO_DEADLINE)
+        three = bench.watch(system, bench.args.mode, deadline_ms=conditions.NO_DEADLINE)
         # The third has nothing to do but to be mad.
-        calm = bench.watch(system, bench.args.mode, deadline_ms=compare.NO_DEADLINE,
+        calm = bench.watch(system, bench.args.mode, deadline_ms=conditions.NO_DEADLINE,
                            robots=(0, 1))
-        flood, sent = flooding(bench, bed, 2), bed.links[2].bytes()[0]
+        flood, sent = disturbances.flood(bed, 2, bench.model), bed.links[2].bytes()[0]
         try:
-            mad = bench.watch(system, bench.args.mode, deadline_ms=compare.NO_DEADLINE,
+            mad = bench.watch(system, bench.args.mode, deadline_ms=conditions.NO_DEADLINE,
                               robots=(0, 1))
         finally:
             flood.send_signal(signal.SIGINT)
@@ -223,17 +201,6 @@ def robots(bench: Bench) -> dict:
     made.append(Check('tiles (50 kB) of the flood that are missing to 100', 100 - sent / 5e4, 0))
     return result(made, {name: [figures(r) for r in runs] for name, runs in (
         ('three', three), ('calm', calm), ('flood', mad))})
-
-
-def flooding(bench: Bench, bed: TestBed, number: int) -> subprocess.Popen:
-    """Start the flood from a robot's namespace."""
-    from testbed.bed import ENVIRONMENT
-    identity = bench_model.build(bench.model).identity
-    script = Path(__file__).with_name('testbed') / 'flood.py'
-    return subprocess.Popen(
-        ['env', *(f'{k}={v}' for k, v in ENVIRONMENT.items()), *bed.on_robot(number),
-         sys.executable, str(script), '--namespace', ROBOT.format(number), '--model', identity],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def soak(bench: Bench) -> dict:
@@ -290,10 +257,10 @@ def run(args: argparse.Namespace) -> int:
     names = list(RUNS) if 'all' in args.runs else args.runs
     for name in tqdm(names, 'runs', unit='run'):
         found[name] = RUNS[name](Bench(args)) | {
-            'host': compare.host(args), 'mode': args.mode, 'model': args.model}
+            'host': conditions.host(args), 'mode': args.mode, 'model': args.model}
         ordered = {key: found[key] for key in RUNS if key in found}
         files.write(path, (json.dumps(ordered, indent=1) + '\n').encode())
-        hosts = '\n'.join(f'- {key}: {value}' for key, value in compare.host(args).items())
+        hosts = '\n'.join(f'- {key}: {value}' for key, value in conditions.host(args).items())
         files.write(path.with_suffix('.md'), (
             f'# What must hold of the runtime\n\nWritten by `bench/runtime.py`, mode '
             f'{args.mode}.\n\n{hosts}\n\n{checks.table(ordered)}').encode())
@@ -303,7 +270,7 @@ def run(args: argparse.Namespace) -> int:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run; SIGINT and SIGTERM end it and everything that it made."""
-    return compare.ending_well(lambda: run(parse(arguments)))
+    return conditions.ending_well(lambda: run(parse(arguments)))
 
 
 if __name__ == '__main__':

@@ -7,7 +7,7 @@ import numpy as np
 from tqdm import tqdm
 
 import bench_model
-import compare
+import conditions
 import grid
 from testbed import summary
 from testbed.shell import BedError
@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> None:
     series = {'robots': robots, 'tiles': tiles, 'size': sizes}
     for what, measure in tqdm(series.items(), 'scale', unit='series'):
         if grid.load(args.out, f'scale-{what}') is None:
-            found = measure(args, name, compare.calibrate(args, name))
+            found = measure(args, name, conditions.calibrate(args, name))
             grid.save(args.out, f'scale-{what}', found | {'name': f'scale-{what}'})
 
 
@@ -55,11 +55,11 @@ def robots(args: argparse.Namespace, name: str, calibration: dict) -> dict:
     """Let 1 to 8 robots share the edge, each with its own link at rho = 1."""
     points, mode = [], ''
     for count in (1, 2) if args.quick else (1, 2, 4, 8):
-        with compare.running(args, bench_model.parameters(name), count,
+        with conditions.running(args, bench_model.parameters(name), count,
                              label=f'robots{count}') as (bed, system):
             mode = ours(system)
             for link in bed.links:
-                link.set_rate(compare.rate_of(1.0, calibration))
+                link.set_rate(conditions.rate_of(1.0, calibration))
             recordings = system.watch(frames=args.frames, warmup=5, patience=60.0)
             middles = [summary.percentiles([f.latency for f in summary.frames(r.events)])['p50']
                        for r in recordings]
@@ -74,8 +74,8 @@ def robots(args: argparse.Namespace, name: str, calibration: dict) -> dict:
 def tiles(args: argparse.Namespace, name: str, calibration: dict) -> dict:
     """Vary the tile count at rho = 1, then ask the parameter server for its choice."""
     model, points = bench_model.parameters(name), []
-    rate = compare.rate_of(1.0, calibration)
-    with compare.running(args, model, label='tiles') as (bed, system):
+    rate = conditions.rate_of(1.0, calibration)
+    with conditions.running(args, model, label='tiles') as (bed, system):
         bed.links[0].set_rate(rate)
         mode = ours(system)
         for count in TILES:
@@ -83,7 +83,7 @@ def tiles(args: argparse.Namespace, name: str, calibration: dict) -> dict:
             points.append(point(count, count, system.watch(
                 frames=args.frames, warmup=5, patience=60.0)))
     best = min(p['p50'] for p in points)
-    with compare.running(args, model, label='tiles-server', servers=True) as (bed, system):
+    with conditions.running(args, model, label='tiles-server', servers=True) as (bed, system):
         bed.links[0].set_rate(rate)
         system.set({'mode': mode})
         system.watch(seconds=SETTLED, warmup=1, patience=60.0)
@@ -104,10 +104,10 @@ def sizes(args: argparse.Namespace, name: str, calibration: dict) -> dict:
         width, height = map(int, size.split('x'))
         images = Path(args.out) / f'images-{size}.npy'
         bench_model.draw_images(images, args.seed, height, width)
-        with compare.running(args, bench_model.parameters(name, size), label=f'size{size}',
+        with conditions.running(args, bench_model.parameters(name, size), label=f'size{size}',
                              images=images) as (bed, system):
             mode = ours(system)
-            bed.links[0].set_rate(compare.rate_of(1.0, calibration))
+            bed.links[0].set_rate(conditions.rate_of(1.0, calibration))
             recordings = system.watch(frames=args.frames, warmup=5, patience=120.0)
         points.append(point(size, width * height, recordings))
     first = points[0]

@@ -6,6 +6,7 @@ The nodes in the bed: robots with a device node and a driver each, and one edge.
         recording, = system.watch(frames=100)
 """
 
+import re
 import signal
 import subprocess
 import time
@@ -22,6 +23,8 @@ from testbed.shell import BedError
 # Namespace of robot k.
 ROBOT = '/robot{}'
 SAMPLE_PERIOD = 10.0
+# [INFO] [1763712345.678901234] [robot0.device_node]: active after 3.2 s
+ACTIVE = re.compile(r'\[(\d+\.\d+)\] \[[^]]*\]: active after')
 # What disturbs a run: a generator that yields the seconds until it wants to go on, and restores
 # what it changed when it is closed.
 Disturbance = Generator[float, None, None]
@@ -61,7 +64,7 @@ class System:
                  servers: bool = False):
         self.bed, self.topology = bed, topology
         self._model, self._device = {'threads': 1} | model, device or {}
-        self._images, self._servers = images, servers
+        self.images, self._servers = images, servers
         self._logs = folder
         self.processes = Processes(folder, beds.ENVIRONMENT)
         self.robots: list[robot.Robot] = []
@@ -79,7 +82,7 @@ class System:
                     self.start_server(number)
                 self.robots.append(robot.Robot(
                     [*self.bed.on_robot(number), *robot.command(
-                        ROBOT.format(number), self._images, self.topology == 'remote')],
+                        ROBOT.format(number), self.images, self.topology == 'remote')],
                     beds.ENVIRONMENT, self._logs / f'driver{number}.log'))
             for each in self.robots:
                 each.until('ready', self.processes.check)
@@ -132,6 +135,20 @@ class System:
                parameters: dict[str, object]) -> None:
         self.started[name] = time.monotonic()
         self.processes.start(name, command(node, namespace, file, parameters), prefix)
+
+    def activations(self) -> dict[str, float]:
+        """
+        Read from the logs when device and edge nodes became active (seconds, monotonic clock).
+
+        A node is active when its model is built and warm.
+        """
+        found = {}
+        offset = time.time() - time.monotonic()
+        for name in self.started:
+            log = self.processes.log(name).read_text(errors='replace')
+            if times := ACTIVE.findall(log):
+                found[name] = float(times[-1]) - offset
+        return found
 
     def usages(self) -> dict[str, usage.Usage]:
         """Read what each process has used so far."""

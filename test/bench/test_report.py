@@ -6,6 +6,7 @@ from test_summary import BEGIN, run
 import grid
 import replay
 import report
+from intradp_ros.planning.profile import Power
 from methods import METHODS
 from testbed import summary
 
@@ -85,6 +86,14 @@ def test_regret_is_against_the_best_fixed_method_of_each_second():
     # Best fixed: 50, 50, 100, 100.
     assert found == {'local': 25.0, 'offload': 100.0, 'frontier': approx(2.5)}
     assert replay.regret({'frontier': points['frontier']}, 4.0, ['local']) == {}
+
+
+def test_energy_is_idle_time_and_what_each_activity_adds():
+    found = cell('offload', 1.0, 100)
+    found['figures']['stages_ms']['device_ms'] = 20.0
+    found['figures']['link_bytes_per_frame']['up'] = 50_000.0
+    # 100 ms idle at 1 W, 20 ms at 10 W more, 50 ms (50 kB at 1 MB/s) at 2 W more.
+    assert report.joules(found, Power(1.0, 11.0, 3.0, 1.0)) == approx(0.1 + 0.2 + 0.1)
 
 
 def test_every_method_can_be_told_from_the_others():

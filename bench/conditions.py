@@ -1,0 +1,118 @@
+"""
+What all measurements share: the machine, the bed and the nodes that options ask for, and what a
+model takes on each side.
+"""
+
+import argparse
+import os
+import platform
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+import bench_model
+import expectation
+import grid
+from intradp_ros.errors import IntraDPError
+from intradp_ros.version import version
+from testbed import summary
+from testbed.bed import Processor, TestBed, default_processors
+from testbed.system import System
+
+# Milliseconds: in the grid nobody gives up, so that each method shows its own latency.
+NO_DEADLINE = 60000.0
+
+
+def host(args: argparse.Namespace) -> dict[str, object]:
+    """Say what was measured where."""
+    def said(*line: str) -> str:
+        done = subprocess.run(line, capture_output=True, text=True,
+                              cwd=Path(__file__).parent)
+        return done.stdout.strip()
+    cpu = next((line.split(':')[1].strip() for line in Path('/proc/cpuinfo').read_text()
+                .splitlines() if 'model name' in line), platform.machine())
+    robot, edge = default_processors()
+    return {
+        'cpu': cpu, 'cores': os.cpu_count(), 'kernel': platform.release(),
+        'python': platform.python_version(), 'torch': torch.__version__,
+        'ros': os.environ.get('ROS_DISTRO', ''), 'rmw': 'rmw_fastrtps_cpp (UDP only)',
+        'intradp_ros': version(), 'commit': said('git', 'rev-parse', '--short', 'HEAD'),
+        'changed files': len(said('git', 'status', '--porcelain').splitlines()),
+        'robot share of a core': args.share or robot.share, 'edge cores': list(edge.cores),
+        'seed': args.seed}
+
+
+def bed_of(args: argparse.Namespace, robots: int = 1) -> TestBed:
+    """Describe the bed that the options ask for."""
+    robot, edge = default_processors(robots)
+    if args.share:
+        robot = Processor(args.share, robot.cores)
+    return TestBed(robots, 100e6, robot, edge, (args.out / 'cache').absolute())
+
+
+@contextmanager
+def running(args: argparse.Namespace, model: dict[str, object], robots: int = 1,
+            topology: str = 'split', servers: bool = False, label: str = '',
+            images: Path | None = None) -> Iterator[tuple[TestBed, System]]:
+    """Make a bed and start the nodes in it."""
+    images = images or args.out / 'images.npy'
+    bench_model.draw_images(images, args.seed)
+    with bed_of(args, robots) as bed, \
+            System(bed, args.out / 'logs' / (label or topology), model, images,
+                   {'deadline_ms': NO_DEADLINE}, topology, servers) as system:
+        yield bed, system
+
+
+def calibrate(args: argparse.Namespace, name: str) -> dict:
+    """
+    Measure what a model takes on the robot (D) and on the edge, and profile both sides; once.
+    """
+    found = grid.load(args.out, f'calibration-{name}')
+    if found:
+        return found
+    model = bench_model.parameters(name)
+    with bed_of(args) as bed:
+        device, server = expectation.measure(bed, model, 8.0 if args.quick else 30.0)
+    with running(args, model, label=f'calibration-{name}') as (_, system):
+        active = system.activations()
+        starts = {process: active[process] - system.started[process] for process in active}
+        system.set({'mode': 'local'})
+        local, = system.watch(frames=15, warmup=5, patience=300.0)
+        system.set({'mode': 'offload', 'codec': 'uint8'})
+        offload, = system.watch(frames=15, warmup=5, patience=300.0)
+    alone, sent = (summary.frames(r.events) for r in (local, offload))
+    middle = {key: summary.percentiles([f.report[key] for f in sent])['p50']
+              for key in ('bytes', 'edge_compute_ms')}
+    result = {
+        'model': name, 'device_ms': summary.percentiles([f.latency for f in alone])['p50'],
+        'edge_ms': middle['edge_compute_ms'], 'input_bytes': middle['bytes'],
+        'profiles': [os.path.relpath(device, args.out), os.path.relpath(server, args.out)],
+        'start_s': starts, 'discovery_s': max(0.0, system.matched - max(active.values())),
+    }
+    grid.save(args.out, f'calibration-{name}', result)
+    return result
+
+
+def rate_of(rho: float, calibration: dict) -> float:
+    """Bytes a second at which the input takes rho times as long as the model on the robot."""
+    return calibration['input_bytes'] / (rho * calibration['device_ms'] / 1e3)
+
+
+def ending_well(call: Callable[[], int]) -> int:
+    """Give a command's exit code; SIGINT and SIGTERM end it and everything that it made."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        return call()
+    except KeyboardInterrupt:
+        print('interrupted; namespaces, qdiscs and groups are removed; call again to go on',
+              file=sys.stderr)
+        return 130
+    except IntraDPError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
