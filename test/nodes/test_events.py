@@ -1,8 +1,8 @@
 """Events of DDS are logged with what to do about them."""
 
-from intradp_ros.msg import Tile
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 
+from intradp_ros.msg import Tile
 from intradp_ros.nodes import events
 from intradp_ros.nodes.managed_node import ManagedNode
 
