@@ -67,8 +67,10 @@ class Offer:
         Whether a raw band would have left before the device could compute and send all that is
         left (as planned by `planning.ways.meeting`).
         """
+        if self._layout.edge_limit or not self._layout.device_limit:
+            return True  # bands that only the edge takes
         left, rate = self.frontier.left, self._rate()
-        if left <= 0 or not rate or not self._band_seconds or not self._layout.device_limit:
+        if left <= 0 or not rate or not self._band_seconds:
             return True
         a, b = self._layout.raw_band(self._layout.count - 1)
         raw = (b - a) * self._pixels[0].nbytes * self._ratio
