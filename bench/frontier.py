@@ -2,17 +2,21 @@
 The frontier planner against every other planner and against the bound, simulated.
 
     python bench/frontier.py [MODEL ...] [--profiles FOLDER] [--speedup 10] [--points 13]
-        [--trace F.csv] [--output bench/results/frontier]
+        [--slowdown 8] [--call-us 20] [--trace F.csv] [--output bench/results/frontier]
 
 For every model a profile is measured on this machine (one thread), or read from FOLDER/MODEL.json
-(`intradp profile MODEL -o ...`); the edge is the same machine `--speedup` times as fast. Three
-questions, each answered side by side on one profile:
+(`intradp profile MODEL -o ...`). A server's core is no robot: the robot takes `--slowdown` times
+as long for every operator (not for a message), and the edge is `--speedup` times as fast as the
+robot. `--call-us` replaces the measured cost of bands by their share of the whole's and so many
+microseconds a call: it shows how much of the distance to the bound is the kernels' and how much
+is the plan's. Three questions, each answered side by side on one profile:
 
 1. Known bandwidth, 0.1 to 50 MB/s, input as uint8, zlib and float32: is any exact planner better?
 2. Known bandwidth, rho = C/D from 1/8 to 8: how far from the bound, and what does overlap gain
    over local, offload and the best sequential cut?
 3. A bandwidth that the planners do not know: every half second of a trace a frame is planned with
-   the bandwidth of one second before, and run on the trace.
+   the bandwidth of one second before, and run on the trace. The robot is as slow as makes C = D at
+   the trace's mean bandwidth.
 """
 
 import argparse
@@ -35,7 +39,7 @@ from intradp_ros.planning.encodings import encodings
 from intradp_ros.planning.link import Link
 from intradp_ros.planning.plan import Objective, Plan, Setup
 from intradp_ros.planning.planners import frontier
-from intradp_ros.planning.profile import Profile
+from intradp_ros.planning.profile import Profile, Staircase
 from intradp_ros.planning.profile_file import load
 
 MODELS = ('demo_detector', 'mobilenet_v2', 'squeezenet1_1', 'retinanet_resnet50_fpn',
@@ -131,9 +135,23 @@ def profile_of(name: str, folder: str | None) -> Profile:
     return load(path)
 
 
+def proportional(profile: Profile, call: float) -> Profile:
+    """Let bands cost their share of the whole's time, and `call` seconds each."""
+    seconds = []
+    for o, whole in zip(profile.graph.operators, profile.whole):
+        rows = profile.graph.tensors[o.output].rows
+        least = min(call, whole)
+        seconds.append(Staircase((1, rows), (least + (whole - least) / rows, whole))
+                       if rows > 1 else Staircase((1,), (whole,)))
+    return replace(profile, seconds=tuple(seconds), least_rows=())
+
+
 def measure(name: str, args: argparse.Namespace) -> dict:
     """Answer the three questions for one model."""
     device = profile_of(name, args.profiles)
+    if args.call_us is not None:
+        device = proportional(device, args.call_us / 1e6)
+    device = device.scaled(args.slowdown)
     edge = device.scaled(1 / args.speedup)
     coded = encodings(device, edge)
     base = Link(1e6, args.rtt / 1e3, device.message_seconds)
@@ -146,7 +164,13 @@ def measure(name: str, args: argparse.Namespace) -> dict:
     rhos = known(setup, [replace(base, bandwidth=setup.input_bytes / (rho * device.total))
                          for rho in RHOS], f'{name} rho')
     result['rho'] = [{'rho': rho, **row} for rho, row in zip(RHOS, rhos)]
-    times = unknown(setup, read_trace(args.trace), base)
+    # A robot for which the trace is neither fast nor slow: C = D at its mean bandwidth.
+    trace = read_trace(args.trace)
+    mean = float(np.mean([rate for _, rate in trace]))
+    slow = device.scaled(setup.input_bytes / mean / device.total)
+    robot = Setup(slow, slow.scaled(1 / args.speedup), coded['uint8'])
+    times = unknown(robot, trace, base)
+    result['trace_D_ms'] = slow.total * 1e3
     result['trace'] = {n: {'mean': float(np.mean(t)), 'p95': float(np.percentile(t, 95))}
                        for n, t in times.items()}
     return result
@@ -166,8 +190,10 @@ def worst(result: dict) -> tuple[float, str]:
 def table(results: list[dict], about: dict) -> str:
     """Write the results for people."""
     lines = ['# The frontier planner, simulated', '',
-             f'`{about["command"]}` on {about["processor"]}, profiles measured with one thread; '
-             f'the edge is {about["speedup"]:g} times as fast; round trip {about["rtt_ms"]:g} ms; '
+             f'`{about["command"]}` on {about["processor"]}, profiles measured with one thread'
+             f'{about["bands"]}; the robot takes {about["slowdown"]:g} times as long, the edge is '
+             f'{about["speedup"]:g} times as fast as the robot; round trip '
+             f'{about["rtt_ms"]:g} ms; '
              f'commit {about["commit"]}. Latencies are of the timeline, so what is compared is '
              'plans, not machines.', '',
              '## Known bandwidth: frontier against the best other exact planner', '',
@@ -198,7 +224,7 @@ def table(results: list[dict], about: dict) -> str:
               f'counts {HORIZON:g} s.', '',
               '| model | ' + ' | '.join(EXACT) + ' |', '|---' * (len(EXACT) + 1) + '|']
     for r in results:
-        D = r['D_ms'] / 1e3
+        D = r['trace_D_ms'] / 1e3
         lines.append(f'| {r["model"]} | ' + ' | '.join(
             f'{r["trace"][n]["mean"] / D:.2f} / {r["trace"][n]["p95"] / D:.2f}'
             for n in EXACT) + ' |')
@@ -211,6 +237,8 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('models', nargs='*', default=list(MODELS), metavar='MODEL')
     parser.add_argument('--profiles', metavar='FOLDER', default='profiles')
+    parser.add_argument('--slowdown', type=float, default=8.0)
+    parser.add_argument('--call-us', type=float, metavar='US')
     parser.add_argument('--speedup', type=float, default=10.0)
     parser.add_argument('--rtt', type=float, default=2.0, metavar='MS')
     parser.add_argument('--points', type=int, default=13)
@@ -220,11 +248,13 @@ def main() -> int:
     commit = subprocess.run(['git', 'rev-parse', '--short', 'HEAD'], capture_output=True,
                             text=True).stdout.strip()
     results = [measure(name, args) for name in tqdm(args.models, 'models')]
-    about = {'command': 'python bench/frontier.py ' + ' '.join(
-                 a for a in sys.argv[1:] if '/' not in a),
-             'processor': load(Path(args.profiles) / f'{args.models[0]}.json').host,
+    measured = load(Path(args.profiles) / f'{args.models[0]}.json')
+    call = '' if args.call_us is None else f' --call-us {args.call_us:g}'
+    about = {'command': f'python bench/frontier.py --points {args.points}{call}',
+             'bands': call and f', bands at their share of the whole, {args.call_us:g} us a call',
+             'processor': measured.processor,
              'cores': os.cpu_count(), 'python': platform.python_version(), 'commit': commit,
-             'speedup': args.speedup, 'rtt_ms': args.rtt,
+             'slowdown': args.slowdown, 'speedup': args.speedup, 'rtt_ms': args.rtt,
              'trace': Path(args.trace).name if args.trace else 'drawn, seed 0'}
     write(Path(f'{args.output}.json'),
           (json.dumps({'about': about, 'results': results}, indent=1) + '\n').encode())

@@ -123,9 +123,36 @@ def meeting(setup: Setup, merge: int, tiles: int, planner: str, hedge: bool = Fa
     bottom, of which the edge computes the other bands. Where they meet is found on the way, from
     what the real link has carried: `meet`.
     """
+    tensor = setup.graph.tensors[merge]
+    ends = bands.boundaries(tensor.rows, tiles)
+    return Plan(planner, 'meeting', _joined(setup, merge, ends, None, hedge), tensor.name,
+                len(ends) - 1, 0.5)
+
+
+def split(setup: Setup, merge: int, share: float, tiles: int, planner: str,
+          hedge: bool = False) -> Plan:
+    """
+    Split a tensor at a place that is fixed: the device computes `share` of its rows from the top,
+    the edge the others from raw rows; both in bands, about `tiles` in all.
+    """
+    tensor = setup.graph.tensors[merge]
+    rows = min(max(round(share * tensor.rows), 1), tensor.rows - 1)
+    own = min(max(round(tiles * rows / tensor.rows), 1), max(tiles - 1, 1))
+    upper = bands.boundaries(rows, own)
+    lower = bands.boundaries(tensor.rows - rows, max(1, tiles - own))
+    ends = [*upper, *(rows + b for b in lower[1:])]
+    return Plan(planner, 'split', _joined(setup, merge, ends, len(upper) - 1, hedge), tensor.name,
+                len(ends) - 1, rows / tensor.rows)
+
+
+def _joined(setup: Setup, merge: int, ends: Sequence[int], own: int | None, hedge: bool):
+    """
+    Make the script of a frame whose upper bands come from the device, the lower ones as raw rows.
+
+    :param own: how many bands are the device's; None for as many as it gets to.
+    """
     graph = setup.graph
     tensor, source = graph.tensors[merge], graph.tensors[graph.input]
-    ends = bands.boundaries(tensor.rows, tiles)
     count = len(ends) - 1
     head = graph.ancestors([merge])
     # Raw rows from begins[k] on are what bands k, k + 1, ... need.
@@ -144,7 +171,7 @@ def meeting(setup: Setup, merge: int, tiles: int, planner: str, hedge: bool = Fa
     missing = bands.computed_from_below(setup.device, merge, ends[::-1])[::-1]
 
     def script(link: Link) -> tuple[Sequence[Task], Sequence[int]]:
-        met = meet(setup.device.before, device, sizes, raw_sizes, link)
+        met = meet(setup.device.before, device, sizes, raw_sizes, link) if own is None else own
         tasks = [Task('device', setup.device.before, label='preprocess')]
         feeds: list[int] = []
         for k in range(met):
@@ -177,7 +204,7 @@ def meeting(setup: Setup, merge: int, tiles: int, planner: str, hedge: bool = Fa
             finish += _hedge(setup, tasks, sum(missing[met:]) + _after(setup, merge), count)
         return tasks, finish
 
-    return Plan(planner, 'meeting', script, tensor.name, count, 0.5)
+    return script
 
 
 def meet(begin: float, device: Sequence[float], sizes: Sequence[float],

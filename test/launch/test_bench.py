@@ -32,8 +32,9 @@ def test_tiles_cross_the_link_and_detections_are_the_whole_models(system):
     assert checks.delivered(found, 'offload').holds and found['frames'] == 6
     assert set(found['modes']) == {'offload/edge'}
     assert found['bytes_per_frame'] == 640 * 480 * 3
-    # Headers are some per cent; shared memory would have gone past the link.
-    assert 1.0 < found['link_bytes_per_frame']['up'] / found['bytes_per_frame'] < 1.1
+    # Headers are some per cent; part of the first frame may have crossed before counting began;
+    # shared memory would have gone past the link.
+    assert 0.8 < found['link_bytes_per_frame']['up'] / found['bytes_per_frame'] < 1.1
     assert found['latency_ms']['p50'] > 921600 / 20e6 * 1e3
     assert found['cpu_ms_per_frame']['edge'] > 0
     detector = bench_model.build(bench_model.parameters('demo_detector'))
@@ -61,6 +62,6 @@ def test_a_cut_link_costs_no_message(system):
     frames = summary.frames(recording.events)
     assert checks.delivered(summary.delivery(recording.events), 'cuts').holds
     assert any(frame.report['source'] == 'edge' for frame in frames)
-    # It is up again, whatever moment the run ended at.
-    after, = system.watch(frames=3, warmup=3)
-    assert {f.report['source'] for f in summary.frames(after.events)} == {'edge'}
+    # It is up again, whatever moment the run ended at, and the edge is asked again.
+    after, = system.watch(frames=10**6, seconds=4.0, warmup=3)
+    assert summary.frames(after.events)[-1].report['source'] == 'edge'

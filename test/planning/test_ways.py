@@ -173,3 +173,22 @@ def test_objectives_choose_what_they_are_for(demo_setup):
     assert chosen(energy_cap=cap) == cheapest
     assert cost(demo_setup, plans[0], link, Objective('throughput'))[1] == pytest.approx(
         demo_setup.device.before + demo_setup.device.total + demo_setup.device.after)
+
+
+@pytest.mark.parametrize('share', [0.01, 0.3, 0.5, 0.99])
+@pytest.mark.parametrize('tiles', [2, 5])
+def test_a_fixed_split_sends_its_share_on_every_link(demo_setup, share, tiles):
+    graph = demo_setup.graph
+    for merge in merges(demo_setup)[1:]:
+        rows = graph.tensors[merge].rows
+        plan = ways.split(demo_setup, merge, share, tiles, 'x')
+        own = round(plan.device_share * rows)
+        assert 0 < own < rows and abs(own - share * rows) <= 1
+        begin = rows_needed(graph, merge, own, rows)[0]
+        height = graph.tensors[graph.input].rows
+        for link in links():
+            frame = plan.run(link)
+            assert sent(demo_setup, frame, 'band') == pytest.approx(
+                demo_setup.tensor_bytes(merge) * own / rows)
+            assert sent(demo_setup, frame, 'raw') == pytest.approx(
+                demo_setup.input_bytes * (height - begin) / height)
