@@ -6,8 +6,8 @@ Source: this project's design note ("The `frontier` planner"). Candidates are lo
 streamed cut at every tensor that everything passes through and that is smaller than the input
 (natural bottlenecks, arXiv 2205.11269), meeting in the middle at those, and the input itself
 (streamed offload), each with several tile counts, sequential ones included; and fixed splits with
-few bands, for processors on which bands are expensive. Each is simulated, so
-the choice is never worse than any of its candidates when the link is as assumed.
+one band a side, for processors on which bands are expensive. Each is simulated, so the choice is
+never worse than any of its candidates when the link is as assumed.
 
 With a limited halo (`objective.halo`) the image may also be divided, each side computing its part
 to the end: inexact, and marked so.
@@ -29,9 +29,7 @@ from intradp_ros.planning.plan import Objective, Plan, Setup, cost
 from intradp_ros.tiling.split import candidates
 
 TILES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)
-# Where bands are expensive a few uneven ones are better: eighths of the rows for the device.
-FIXED_TILES = (2, 4)
-# With a limited halo: parts of the image's rows that the device may take.
+# Parts of the rows that the device may take where the place to split at is fixed.
 SHARES = 16
 TOLERANCE = 0.02
 CAUTION = 3.0
@@ -63,9 +61,9 @@ def plans(setup: Setup, objective: Objective) -> list[Plan]:
                 found.append(ways.streamed(setup, tensor.id, tiles, 'frontier', hedge))
                 if tiles > 1:
                     found.append(ways.meeting(setup, tensor.id, tiles, 'frontier', hedge))
-                if tiles in FIXED_TILES:
-                    found += [ways.split(setup, tensor.id, share / 8, tiles, 'frontier', hedge)
-                              for share in range(2, 8) if tensor.rows > 1]
+                if tiles == 2 and tensor.rows > 1:
+                    found += [ways.split(setup, tensor.id, share / SHARES, 2, 'frontier', hedge)
+                              for share in range(3, SHARES - 1)]
     if objective.halo is not None:
         found += [ways.divided(setup, share / SHARES, objective.halo, min(16, counts[-1]),
                                'frontier') for share in range(1, SHARES)]
