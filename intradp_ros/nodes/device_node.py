@@ -1,6 +1,7 @@
 """The robot's side: camera images in, exactly one Detection2DArray a processed frame out."""
 
 import time
+from collections import Counter
 from dataclasses import replace
 
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -26,6 +27,7 @@ from intradp_ros.runtime.device import DeviceSession, DeviceSettings, Outlets
 from intradp_ros.runtime.modes import Decision
 from intradp_ros.runtime.power import EnergyMeter
 from intradp_ros.runtime.replan import PlanningThread, Wish
+from intradp_ros.runtime.rolling import Rolling
 from intradp_ros.runtime.wire import CameraFrame, FrameResult
 from intradp_ros.tiling.codec import CODECS
 
@@ -117,6 +119,8 @@ class DeviceNode(ManagedNode):
             edge_matched=lambda: self._tiles.get_subscription_count() > 0), time.monotonic)
         session = self.session
         self._decision = None
+        self._latencies, self._missed = Rolling(time.monotonic()), 0
+        self._made: Counter[str] = Counter()  # frames by way and source
         self._planner = PlanningThread(
             lambda: profile_of(self.get_logger(), detector, self.value('profile'),
                                self.value('threads')),
@@ -256,11 +260,15 @@ class DeviceNode(ManagedNode):
     def _publish(self, result: FrameResult) -> None:
         header = conversions.header_from(result.stamp)
         self._detections.publish(conversions.message_from_detections(result.detections, header))
-        result.report.energy_j = self._energy.joules() or 0.0
-        self._reports.publish(conversions.message_from_report(result.report))
+        report = result.report
+        report.energy_j = self._energy.joules() or 0.0
+        self._latencies.add(time.monotonic(), report.latency_ms)
+        self._missed += not report.deadline_met
+        self._made[f'frames by {report.way}, from the {report.source}'] += 1
+        self._reports.publish(conversions.message_from_report(report))
         if self._pictures.get_subscription_count():
             picture = draw.annotate(result.image, result.detections,
-                                       self.session.detector.labels, result.report.source)
+                                       self.session.detector.labels, report.source)
             self._pictures.publish(conversions.image_from_rgb(picture, header))
 
     def _publish_link(self) -> None:
@@ -286,6 +294,8 @@ class DeviceNode(ManagedNode):
              'images dropped': session.mailbox.dropped, 'images rejected': session.rejected,
              'frames answered by the edge': session.answered,
              'frames finished alone': session.unanswered,
+             **self._latencies.figures(time.monotonic(), 'frame', 'latency'),
+             'deadline misses': self._missed, **self._made,
              'goodput [MB/s]': link.goodput / 1e6, 'round trip [ms]': link.round_trip * 1e3,
              'loss': link.loss})
 

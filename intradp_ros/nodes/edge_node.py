@@ -19,7 +19,8 @@ from intradp_ros.nodes import conversions, events, models, qos
 from intradp_ros.nodes.managed_node import ManagedNode, run
 from intradp_ros.nodes.parameters import Parameter
 from intradp_ros.runtime.edge import EdgeOutlets, EdgeSession
-from intradp_ros.runtime.wire import Ack, Stamp
+from intradp_ros.runtime.rolling import Rolling
+from intradp_ros.runtime.wire import Ack, AckState, Stamp
 
 TILES = '/intradp/tiles'
 
@@ -42,6 +43,7 @@ class Robot:
     acks: Publisher
     detections: Publisher
     reliable: bool
+    work: Rolling  # ms of a worker's time a frame
 
 
 class EdgeNode(ManagedNode):
@@ -69,6 +71,7 @@ class EdgeNode(ManagedNode):
             ack=lambda name, ack: self.post(lambda: self._publish_ack(name, ack)),
             result=lambda *result: self.post(lambda: self._publish_result(*result)),
             warn=self.warn), time.monotonic, self.value('workers'))
+        self._work = Rolling(time.monotonic())
         self._labels.publish(conversions.label_info(
             detector.labels, self.value('score_threshold'),
             Header(stamp=self.get_clock().now().to_msg())))
@@ -120,7 +123,7 @@ class EdgeNode(ManagedNode):
                 qos_overriding_options=qos.overridable()),
             self.create_publisher(TileAck, f'{root}/intradp/acks', qos.ACKS),
             self.create_publisher(Detection2DArray, f'{root}/edge/detections', qos.DETECTIONS),
-            reliable)
+            reliable, Rolling(time.monotonic()))
         self.get_logger().info(f'serving robot {name}')
 
     def _leave(self, name: str) -> None:
@@ -138,8 +141,13 @@ class EdgeNode(ManagedNode):
         self.session.on_tile(name, conversions.tile_from_message(message))
 
     def _publish_ack(self, name: str, ack: Ack) -> None:
-        if name in self.robots:
-            self.robots[name].acks.publish(conversions.message_from_ack(ack))
+        if name not in self.robots:
+            return
+        robot = self.robots[name]
+        robot.acks.publish(conversions.message_from_ack(ack))
+        if ack.state is AckState.DONE:
+            for work in (self._work, robot.work):
+                work.add(time.monotonic(), ack.compute_ms)
 
     def _publish_result(self, name: str, stamp: Stamp, detections: Detections) -> None:
         if name in self.robots:
@@ -148,7 +156,12 @@ class EdgeNode(ManagedNode):
 
     def figures(self) -> tuple[bytes, str, dict[str, object]]:
         """Say how it goes."""
-        figures: dict[str, object] = {'model': self.session.detector.identity}
+        now = time.monotonic()
+        figures: dict[str, object] = {'model': self.session.detector.identity,
+                                      **self._work.figures(now, 'frame', 'compute')}
+        for name, robot in self.robots.items():
+            figures |= {f'{name} {what}': figure
+                        for what, figure in robot.work.figures(now, 'frame', 'compute').items()}
         for name, robot in self.session.robots.copy().items():
             figures |= {f'{name} {what}': count for what, count in robot.counts.items()}
         return DiagnosticStatus.OK, f'serving {len(self.robots)} robots', figures

@@ -7,6 +7,7 @@ import time
 import cv2
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rclpy.lifecycle import TransitionCallbackReturn
@@ -118,6 +119,35 @@ def test_offload_over_dds(graph, detector, photograph):
     camera.node.create_subscription(LinkState, 'intradp/link', links.append, qos.LINK)
     graph.wait(lambda: links and links[-1].goodput_bytes_per_s > 0)
     assert links[-1].edge_alive and links[-1].frame_bytes == detector.input_bytes
+
+
+def test_diagnostics_say_how_fast_and_by_which_way(graph, photograph):
+    camera, heard = Camera(graph), {}
+
+    def hear(array):
+        for status in array.status:
+            heard[status.name] = {v.key: v.value for v in status.values}
+    camera.node.create_subscription(DiagnosticArray, '/diagnostics', hear, 10)
+    device = started(graph, DeviceNode, deadline_ms=20000.0)
+    started(graph, EdgeNode, '/edge')
+    graph.wait(lambda: device._tiles.get_subscription_count())
+    for _ in range(3):
+        camera.shoot(picture(photograph))
+    # An answer that was late for its deadline is published all the same, and counted.
+    graph.call(device.set_parameters, [Value('mode', value='local'),
+                                       Value('deadline_ms', value=1.0)])
+    camera.shoot(picture(photograph))
+
+    def figure(node, key):
+        return float(heard.get(node, {}).get(key, 0))
+    robot, edge = 'robot/device_node: work', 'edge/edge_node: work'
+    graph.wait(lambda: figure(robot, 'deadline misses') and figure(edge, '/robot frames') >= 3)
+    assert figure(robot, 'frames by offload, from the edge') >= 3
+    assert figure(robot, 'frames by local, from the device') >= 1
+    for node, what in ((robot, 'latency'), (edge, 'compute'), (edge, '/robot compute')):
+        assert 0 < figure(node, f'{what} p50 [ms]') <= figure(node, f'{what} p95 [ms]')
+    for node, what in ((robot, 'frame'), (edge, 'frame'), (edge, '/robot frame')):
+        assert f'{what} rate [frames/s]' in heard[node]
 
 
 def test_a_robot_that_leaves_is_forgotten(graph, photograph):
