@@ -31,7 +31,9 @@ TABLE = (
               'that publishes intradp/tiles'),
     Parameter('max_robots', 16, 'Most robots served at a time: bounds the memory',
               low=1, high=256),
-    Parameter('workers', 1, 'Threads that run the model', low=1, high=64),
+    Parameter('workers', 1, 'Robots whose frames are computed at the same time, each by a worker '
+              'with `threads` CPU threads of its own; the others take turns. More than one is '
+              'of use only with several robots and more cores than `threads`', low=1, high=64),
 )
 
 

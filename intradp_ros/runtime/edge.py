@@ -45,7 +45,8 @@ class EdgeSession:
     """
     Runs from construction (which warms the model up) to `close`.
 
-    :param workers: threads that run the model; more than one pays on machines with many cores.
+    :param workers: threads that run the model, each on a frame of another robot; a robot's frames
+        are computed one after the other, and robots take turns.
     :param clock: monotonic seconds.
     """
 

@@ -9,6 +9,19 @@ import numpy as np
 from intradp_ros.runtime.device import DeviceSession, DeviceSettings, Outlets
 from intradp_ros.runtime.edge import EdgeOutlets, EdgeSession
 from intradp_ros.runtime.wire import CameraFrame, FrameResult, Stamp, Tile
+from intradp_ros.tiling.codec import CODECS
+from intradp_ros.tiling.tiles import bands, pieces
+
+STAMP = Stamp(5, 6, 'camera')
+
+
+def frame_of(detector, image, session=1, frame=0):
+    """Cut a whole frame into tiles, all of them stamped `STAMP`."""
+    pixels, _ = detector.preprocess(image)
+    cut = [p for a, b in bands(len(pixels), 6)
+           for p in pieces(pixels[a:b], a, CODECS['uint8'], 60000)]
+    return [Tile(STAMP, detector.identity, session, frame, 0, i, 0, p.row_begin, p.row_end, 0,
+                 *image.shape[:2], p.data) for i, p in enumerate(cut)]
 
 
 class Pair:

@@ -7,14 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from links import STAMP, frame_of
 
 from intradp_ros.runtime.edge import FILLING, RUNS, EdgeOutlets, EdgeSession
 from intradp_ros.runtime.flow import ACK_PERIOD
 from intradp_ros.runtime.wire import AckState, Stamp, Tile
-from intradp_ros.tiling.codec import CODECS
-from intradp_ros.tiling.tiles import bands, pieces
-
-STAMP = Stamp(5, 6, 'camera')
 
 
 @pytest.fixture(scope='module')
@@ -27,15 +24,6 @@ def edge(detector):
     session.said = said
     yield session
     session.close()
-
-
-def frame_of(detector, image, session=1, frame=0):
-    """Cut a whole frame into tiles."""
-    pixels, _ = detector.preprocess(image)
-    cut = [p for a, b in bands(len(pixels), 6)
-           for p in pieces(pixels[a:b], a, CODECS['uint8'], 60000)]
-    return [Tile(STAMP, detector.identity, session, frame, 0, i, 0, p.row_begin, p.row_end, 0,
-                 *image.shape[:2], p.data) for i, p in enumerate(cut)]
 
 
 def bits(n):
