@@ -230,10 +230,10 @@ def message_from_report(report: Report) -> messages.FrameReport:
 
 def message_from_link(link: LinkEstimate, header: Header, edge_alive: bool, answered: int,
                       unanswered: int, model: str = '',
-                      edge_ratio: float = 0.0) -> messages.LinkState:
+                      edge_seconds: float = 0.0) -> messages.LinkState:
     """Write the link's state."""
     return messages.LinkState(
-        header=header, model=model, edge_ratio=edge_ratio, edge_alive=edge_alive,
+        header=header, model=model, edge_seconds=edge_seconds, edge_alive=edge_alive,
         goodput_bytes_per_s=link.goodput,
         round_trip_ms=link.round_trip * 1e3, message_cost_ms=link.message_cost * 1e3,
         loss=link.loss, blocked=link.blocked, frame_bytes=link.frame_bytes,

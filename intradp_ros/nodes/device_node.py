@@ -124,7 +124,7 @@ class DeviceNode(ManagedNode):
         self._planner = PlanningThread(
             lambda: profile_of(self.get_logger(), detector, self.value('profile'),
                                self.value('threads')),
-            self._wish, lambda: (session.link(), session.edge_ratio()), self._decided, self.warn)
+            self._wish, lambda: (session.link(), session.edge_seconds()), self._decided, self.warn)
         self._labels.publish(conversions.label_info(
             detector.labels, self.value('score_threshold'),
             Header(stamp=self.get_clock().now().to_msg())))
@@ -277,7 +277,7 @@ class DeviceNode(ManagedNode):
         self._links.publish(conversions.message_from_link(
             session.link(), header, session.edge_alive, session.answered, session.unanswered,
             f'{session.detector.name}#{session.detector.graph.fingerprint}',
-            session.edge_ratio()))
+            session.edge_seconds()))
 
     def figures(self) -> tuple[bytes, str, dict[str, object]]:
         """Say how it goes."""

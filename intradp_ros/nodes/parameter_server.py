@@ -69,7 +69,7 @@ class ParameterServer(Node):
         self._client = AsyncParameterClient(self, self._device)
         self._owner = Ownership()
         self._link: LinkEstimate | None = None
-        self._model, self._edge_ratio = '', 0.0
+        self._model, self._edge_seconds = '', 0.0
         self._replanner = Replanner()
         self._profile: Profile | None = None
         self._has: dict[str, object] = {}  # what the device has, as far as it is known
@@ -89,7 +89,7 @@ class ParameterServer(Node):
 
     def _on_link(self, message: LinkState) -> None:
         self._link = conversions.link_from_message(message)
-        self._edge_ratio = message.edge_ratio
+        self._edge_seconds = message.edge_seconds
         if message.model != self._model:
             self._model, self._profile, self._replanner = message.model, None, Replanner()
 
@@ -141,7 +141,7 @@ class ParameterServer(Node):
             self._replanner.decide(self._profile, Wish(
                 has['mode'], Objective(has['objective'], has['deadline_ms'] / 1e3),
                 has['max_map_drop'], has['edge_speedup'], has['message_bytes']),
-                self._link, self._edge_ratio)
+                self._link, self._edge_seconds)
         except IntraDPError as error:
             self._reason = f'cannot plan: {error}'
             return {}

@@ -47,7 +47,10 @@ def measure(graph: Graph, model: str, image: np.ndarray, detector: Detector | No
     a frame, and a frame has costs between operators: so times are scaled (`calibrated`) to the
     whole model's, measured in between; a wavefront is measured too, to be held against. On CUDA
     every call is waited for, which charges the launch to small operators; the same factor takes
-    it off on average.
+    it off on average. Where one thread computes, operators are timed in its processor time and
+    only frames by the clock: a processor that is given in slices (a container's quota) leaves
+    short operators alone and stops within long ones, and bands would seem to cost half of what
+    they do.
 
     :param graph: with kernels.
     :param image: uint8 RGB (H, W, 3) of any size, as a camera may see it.
@@ -158,8 +161,10 @@ def processor(device: str = 'cpu') -> str:
 def _passes(engine: Engine, pixels: np.ndarray | T, budget: float,
             report: Callable[[float], None]) -> tuple[list[Samples], float, float]:
     samples: list[Samples] = [{} for _ in engine.graph.operators]
-    sync = torch.cuda.synchronize if engine.device.type == 'cuda' else lambda: None
-    probes = [_probe(o, k, engine.graph, sync, s)
+    cuda = engine.device.type == 'cuda'
+    sync = torch.cuda.synchronize if cuda else lambda: None
+    clock = time.perf_counter if cuda or torch.get_num_threads() > 1 else time.thread_time
+    probes = [_probe(o, k, engine.graph, sync, clock, s)
               for o, k, s in zip(engine.graph.operators, engine.kernels, samples)]
     source = engine.graph.input
     rows = engine.graph.tensors[source].rows
@@ -202,7 +207,7 @@ def _passes(engine: Engine, pixels: np.ndarray | T, budget: float,
 
 
 def _probe(operator: Operator, kernel: Kernel, graph: Graph, sync: Callable[[], None],
-           samples: Samples) -> Kernel:
+           clock: Callable[[], float], samples: Samples) -> Kernel:
     """Build a kernel that computes what it is asked for, and times that and bands of it."""
     def prepared(inputs: Sequence[T], a: int, b: int, c: int, d: int) -> list[T]:
         """Cut the inputs of rows [c, d) out of those of rows [a, b), with borders."""
@@ -228,12 +233,12 @@ def _probe(operator: Operator, kernel: Kernel, graph: Graph, sync: Callable[[], 
                 # primitives) is there, as it is in a frame after the first.
                 out = None  # A frame has no second output in memory either.
                 sync()
-                begin = time.perf_counter()
+                begin = clock()
                 given = inputs if height == b - a else prepared(inputs, a, b, c, c + height)
                 out = kernel(given, c, c + height)
                 sync()
                 if timed:
-                    samples.setdefault(height, []).append(time.perf_counter() - begin)
+                    samples.setdefault(height, []).append(clock() - begin)
         assert out is not None  # There is a last height, and it is all rows.
         return out
 

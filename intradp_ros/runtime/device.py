@@ -136,10 +136,9 @@ class DeviceSession:
         """Give the link's figures over the last frames."""
         return self._links.estimate()
 
-    def edge_ratio(self) -> float:
-        """Give the time of the model on the edge over that here; 0 while it is not known."""
-        edge, local = tuple(self._whole_times), tuple(self._local_times)  # of other threads
-        return statistics.median(edge) / statistics.median(local) if edge else 0.0
+    def edge_seconds(self) -> float:
+        """Give the time of the whole model on the edge in seconds; 0 while it is not known."""
+        return statistics.median(tuple(self._whole_times) or (0.0,))  # of another thread
 
     def close(self) -> None:
         """End both threads; a frame in work is given up."""

@@ -2,9 +2,10 @@
 From a mode to what a session does: who plans, and what of a plan can be carried out.
 
 Modes 'local', 'offload' and 'split' are what their names say. Every other one is a planner's
-name; 'auto' is `frontier` with the codec that the accuracy budget allows. A session meets the edge
-at one tensor, so of a plan that crosses several (some minimum cuts) or gives each operator a share
-of its own (Intra-DP, CoActo) the nearest thing with one tensor is taken, and the reason says so.
+name; 'auto' is `frontier` with the codec that the accuracy budget allows. A session meets the
+edge at one tensor, so instead of a plan that crosses several (some minimum cuts) or gives each
+operator a share of its own (Intra-DP, CoActo) Neurosurgeon's cut at one tensor is carried out, and
+the reason says so.
 """
 
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from intradp_ros.planning import planners
 from intradp_ros.planning.encodings import encodings
 from intradp_ros.planning.link import Link
 from intradp_ros.planning.plan import Objective, Plan, Setup
+from intradp_ros.planning.planners import frontier
 from intradp_ros.planning.profile import Profile
 from intradp_ros.runtime.edge import LARGEST_MERGE
 from intradp_ros.runtime.settings import DeviceSettings
@@ -91,7 +93,8 @@ def carried_out(decision: Decision, base: DeviceSettings, graph: Graph) -> Devic
 
 
 def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,
-           objective: Objective, max_map_drop: float = 0.0) -> Decision:
+           objective: Objective, max_map_drop: float = 0.0,
+           shortlists: dict[str, list[Plan]] | None = None) -> Decision:
     """
     Plan by a mode that is a planner's name, or 'auto'.
 
@@ -100,6 +103,8 @@ def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,
         acknowledgements).
     :param link: None while nothing is known of it: then the input is offered to the edge, which
         shows what the link can do.
+    :param shortlists: what `frontier` keeps by codec from one decision to the next, as long as
+        nothing but the link changes: its candidates take much longer to make than to compare.
     :raises ParameterError: for a mode that is no planner.
     """
     ours = mode in OURS
@@ -120,7 +125,12 @@ def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,
     found: list[tuple[float, int, Decision]] = []
     for codec in codecs:
         setup = Setup(device, edge, known.get(codec, known['uint8']))
-        plan = planners.find(name).plan(setup, link, objective)
+        if name == 'frontier' and shortlists is not None:
+            if codec not in shortlists:
+                shortlists[codec] = frontier.shortlist(setup, objective, link)
+            plan = frontier.choose(setup, shortlists[codec], link, objective)
+        else:
+            plan = planners.find(name).plan(setup, link, objective)
         decision = _nearest(plan, setup, link, objective, codec, hedge)
         seconds = plan.run(link).latency
         reason = (f'{name}: {plan.way}' + (f' at {plan.merge}' if plan.merge else '') +

@@ -1,11 +1,14 @@
 """Plans again when the link or the edge has changed, and not otherwise."""
 
+import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from math import log
 
 from intradp_ros.planning.link import LinkEstimate
-from intradp_ros.planning.plan import Objective
+from intradp_ros.planning.plan import Objective, Plan
 from intradp_ros.planning.profile import Profile
 from intradp_ros.runtime import modes
 from intradp_ros.runtime.modes import Decision
@@ -14,6 +17,12 @@ from intradp_ros.runtime.modes import Decision
 # edge's speed has moved by this factor since the last one: a figure that trembles changes nothing.
 PERIOD = 1.0
 HYSTERESIS = 1.25
+# The edge's speed is taken in steps of this factor: what is prepared for one serves for long, and
+# plans depend little on a part of the frame that takes little of its time.
+STEP = 2 ** 0.5
+MOST_SHORTLISTS = 16
+# Frames go first.
+NICE = 10
 
 
 @dataclass(frozen=True)
@@ -35,25 +44,33 @@ class Replanner:
         self._wish: Wish | None = None
         self._link = LinkEstimate()
         self._speedup = 0.0
+        self._shortlists: dict[tuple[Wish, float], dict[str, list[Plan]]] = {}
 
     def decide(self, profile: Profile, wish: Wish, link: LinkEstimate,
-               edge_ratio: float) -> Decision | None:
+               edge_seconds: float) -> Decision | None:
         """
         Plan if there is reason to.
 
-        :param edge_ratio: the edge's time for the model over the device's, as measured; 0 while
-            it is not known: then the wish's guess counts.
+        :param profile: of the device; the same one every time.
+        :param edge_seconds: the edge's time for the whole model, as measured; 0 while it is not
+            known: then the wish's guess counts.
         :returns: a new decision, None when the last one stands.
         :raises ParameterError: when the planner cannot plan for this model.
         """
-        speedup = 1 / edge_ratio if edge_ratio > 0 else wish.edge_speedup
+        speedup = profile.total / edge_seconds if edge_seconds > 0 else wish.edge_speedup
         slower, faster = sorted((speedup, self._speedup))
-        if (wish == self._wish and not link.differs(self._link, HYSTERESIS)
-                and faster <= HYSTERESIS * slower):
+        moved = faster > HYSTERESIS * STEP ** 0.5 * slower
+        if wish == self._wish and not link.differs(self._link, HYSTERESIS) and not moved:
             return None
-        self._wish, self._link, self._speedup = wish, link, speedup
-        decision = modes.decide(wish.mode, profile, speedup, link.assumed(wish.message_bytes),
-                                wish.objective, wish.max_map_drop)
+        if moved or wish != self._wish:
+            # In between, what a step was prepared for stands: no going to and fro at its edge.
+            self._speedup = STEP ** round(log(speedup, STEP))
+        self._wish, self._link = wish, link
+        if len(self._shortlists) > MOST_SHORTLISTS:
+            self._shortlists.clear()
+        decision = modes.decide(
+            wish.mode, profile, self._speedup, link.assumed(wish.message_bytes), wish.objective,
+            wish.max_map_drop, self._shortlists.setdefault((wish, self._speedup), {}))
         if decision == self.decision:
             return None
         self.decision = decision
@@ -66,7 +83,7 @@ class PlanningThread:
 
     :param profile: gives the device's profile; may take seconds, and is asked once.
     :param wish: says what is wanted now; None when nothing is to be planned.
-    :param observed: gives the link and the edge's time over the device's.
+    :param observed: gives the link and the edge's seconds for the whole model.
     :param decided: takes a new decision.
     """
 
@@ -89,6 +106,8 @@ class PlanningThread:
         self._thread.join(0.5)
 
     def _run(self) -> None:
+        with suppress(OSError, AttributeError):  # Linux: threads have priorities of their own
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
         profile = None
         while not self._ended.is_set():
             try:

@@ -89,7 +89,7 @@ def test_a_plan_is_made_again_only_when_something_has_moved(profile):
     for goodput in (4.5e7, 6e7):
         assert replanner.decide(profile, wish, LinkEstimate(goodput), 0.0) is None
     assert replanner.decide(profile, wish, LinkEstimate(1e5), 0.0) is not None
-    assert replanner.decide(profile, wish, LinkEstimate(1e5), 0.09) is None
-    slow_edge = replanner.decide(profile, wish, LinkEstimate(1e5), 2.0)
+    assert replanner.decide(profile, wish, LinkEstimate(1e5), 0.09 * profile.total) is None
+    slow_edge = replanner.decide(profile, wish, LinkEstimate(1e5), 2.0 * profile.total)
     assert slow_edge is not None and '0.5 times' in slow_edge.reason
-    assert replanner.decide(profile, Wish('local'), LinkEstimate(1e5), 2.0).way == 'local'
+    assert replanner.decide(profile, Wish('local'), LinkEstimate(1e5), 1.0).way == 'local'

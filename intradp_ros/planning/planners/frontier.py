@@ -35,6 +35,7 @@ TOLERANCE = 0.02
 CAUTION = 3.0
 # Bandwidths (bytes a second) that a table is made for, and how many a factor of e.
 LEAST, MOST, DENSITY = 3e4, 3e8, 4
+GRID = tuple(LEAST * exp(i / DENSITY) for i in range(round(log(MOST / LEAST) * DENSITY) + 1))
 
 
 def plan(setup: Setup, link: Link, objective: Objective) -> Plan:
@@ -102,22 +103,27 @@ class Table:
         return self.plans[at if link.bandwidth * link.bandwidth > below * above else at - 1]
 
 
+def shortlist(setup: Setup, objective: Objective, link: Link) -> list[Plan]:
+    """
+    Keep the candidates that are among the best at some bandwidth, all else being as in `link`.
+
+    Few are, so whoever plans again and again for one setup simulates those only.
+    """
+    everything = plans(setup, objective)
+    kept: dict[int, Plan] = {}
+    for bandwidth in GRID[::DENSITY]:
+        here = replace(link, bandwidth=bandwidth)
+        ranked = sorted(everything, key=lambda plan: cost(setup, plan, here, objective))
+        kept.update((id(plan), plan) for plan in ranked[:4])
+    return list(kept.values())
+
+
 def prepare(setup: Setup, objective: Objective, link: Link | None = None) -> Table:
     """
     Choose for a grid of bandwidths, all else being as in `link` (default: a link that costs
     nothing but its bandwidth).
-
-    Few candidates win anywhere, so all are tried on a coarse grid, and only the winners and those
-    near them on the fine one.
     """
     link = link or Link(MOST)
-    steps = round(log(MOST / LEAST) * DENSITY)
-    grid = tuple(LEAST * exp(i / DENSITY) for i in range(steps + 1))
-    everything = plans(setup, objective)
-    kept: dict[int, Plan] = {}
-    for bandwidth in grid[::DENSITY]:
-        here = replace(link, bandwidth=bandwidth)
-        ranked = sorted(everything, key=lambda plan: cost(setup, plan, here, objective))
-        kept.update((id(plan), plan) for plan in ranked[:4])
-    return Table(grid, tuple(choose(setup, list(kept.values()), replace(link, bandwidth=b),
-                                    objective) for b in grid))
+    kept = shortlist(setup, objective, link)
+    return Table(GRID, tuple(choose(setup, kept, replace(link, bandwidth=b), objective)
+                             for b in GRID))
