@@ -17,6 +17,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, LabelInfo
 
+from intradp_ros.model import zoo
 from intradp_ros.msg import FrameReport, LinkState, Plan, Tile
 from intradp_ros.nodes import conversions, qos
 from intradp_ros.nodes.camera_node import CameraNode
@@ -202,6 +203,38 @@ def test_a_split_over_dds_and_one_that_the_model_does_not_have(graph, detector, 
     assert result.successful, result.reason
     _, report = camera.shoot(picture(photograph))
     assert report.device_rows + report.edge_rows == detector.graph.tensor(names[5]).rows
+
+
+def test_a_classifier_over_dds(graph, photograph):
+    """Whatever is split where, down to a tensor of one row: the whole model's classes."""
+    model = {'model': 'mobilenet_v2', 'score_threshold': 0.005}
+    classifier = zoo.build('mobilenet_v2', score_threshold=0.005)
+    expected, camera = classifier.detect(photograph), Camera(graph)
+    assert len(expected) == 5
+    device = started(graph, DeviceNode, deadline_ms=20000.0, hedge='never', **model)
+    found, report = camera.shoot(picture(photograph))
+    assert report.source == 'device' and report.reason == 'no edge'
+    assert not conversions.detections_from_message(found).differs(expected)
+    started(graph, EdgeNode, '/edge', **model)
+    graph.wait(lambda: device._tiles.get_subscription_count())
+    graph.wait(lambda: camera.shoot(picture(photograph))[1].source == 'edge')
+    one_row = split.candidates(classifier.graph)[-1]
+    assert one_row.rows == 1
+    for setting in ({'mode': 'offload'}, {'mode': 'split'},
+                    {'mode': 'split', 'merge': one_row.name, 'device_share': 1.0},
+                    {'mode': 'frontier', 'way': 'cut', 'merge': 'model.features.4.conv.3'},
+                    {'mode': 'frontier', 'way': 'meeting'},
+                    {'mode': 'frontier', 'way': 'meeting', 'merge': one_row.name}):
+        values = [Value(k, value=v) for k, v in setting.items()]
+        for result in graph.call(device.set_parameters, values):
+            assert result.successful, result.reason
+        found, report = camera.shoot(picture(photograph))
+        assert (report.source, report.fallback) == ('edge', False), setting
+        assert not conversions.detections_from_message(found).differs(expected)
+    assert [(d.bbox.size_x, d.bbox.size_y) for d in found.detections] == \
+        [pytest.approx(photograph.shape[1::-1])] * 5
+    graph.wait(lambda: camera.labels)
+    assert camera.labels[0].class_map[281].class_name == 'tabby'
 
 
 def test_lifecycle_frees_and_comes_back(graph, photograph):
