@@ -26,6 +26,7 @@ from intradp_ros.nodes.edge_node import EdgeNode
 from intradp_ros.nodes.parameter_server import ParameterServer
 from intradp_ros.planning.profile import estimated
 from intradp_ros.planning.profile_file import save
+from intradp_ros.runtime.modes import Decision
 from intradp_ros.tiling import split
 
 MODEL = {'score_threshold': 0.001, 'max_detections': 50, 'threads': 1,
@@ -348,6 +349,20 @@ def test_the_device_plans_by_itself(graph, detector, photograph, profile_file):
     # By hand again: at once.
     assert graph.call(device.set_parameters, [Value('mode', value='local')])[0].successful
     assert camera.shoot(picture(photograph))[1].way == 'local'
+
+
+def test_no_frame_is_lossy_after_that_is_no_longer_allowed(graph, detector):
+    """A plan outlives the mode that it was made for by up to a second."""
+    device = started(graph, DeviceNode, mode='local')
+    device._decision = Decision('offload', tile_count=4, codec='jpeg')
+
+    def codec(**changes):
+        return device._settings(detector.graph, changes).codec
+    assert codec(mode='auto', max_map_drop=0.01) == 'jpeg'
+    assert codec(mode='auto', max_map_drop=0.0) == 'uint8'
+    assert codec(mode='frontier', max_map_drop=0.01) == 'uint8'
+    device._decision = Decision('offload', tile_count=4, codec='zlib')
+    assert codec(mode='auto') == 'zlib' and codec(mode='cic') == 'uint8'
 
 
 def test_the_parameter_server_plans_and_the_device_keeps_its_plan(graph, profile_file):
