@@ -20,6 +20,8 @@ MODELS: dict[str, dict[str, object]] = {
     'demo_detector': {},
     'ssdlite320_mobilenet_v3_large': _RANDOM,
     'retinanet_resnet50_fpn': _RANDOM | {'input_size': '320x256'},
+    'mobilenet_v2': _RANDOM,
+    'vgg19': _RANDOM,
 }
 IMAGES = 12
 
@@ -29,10 +31,10 @@ def parameters(name: str, size: str = '') -> dict[str, object]:
     Give the parameters by which the nodes build a model.
 
     :param size: WIDTHxHEIGHT of its input; '' for the usual one.
-    :raises ParameterError: for a model that is not a detector of the zoo.
+    :raises ParameterError: for a model that is not in the zoo.
     """
     if name not in zoo.names():
-        raise ParameterError(f'{name!r} is no detector of the zoo; there are: '
+        raise ParameterError(f'{name!r} is not in the zoo; there are: '
                              f'{", ".join(zoo.names())}')
     return {'model': name} | MODELS.get(name, _RANDOM) | ({'input_size': size} if size else {})
 

@@ -44,7 +44,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add('--quick', action='store_true',
         help='one model, three bandwidths, fewer methods and frames: ends within 15 minutes')
     add('--parts', nargs='+', choices=PARTS, default=['grid'], help='default: grid')
-    add('--models', nargs='+', metavar='NAME', help='detectors of the zoo')
+    add('--models', nargs='+', metavar='NAME', help='detectors and classifiers of the zoo')
     add('--methods', nargs='+', metavar='NAME', help=', '.join(METHODS))
     add('--rhos', nargs='+', type=float, metavar='X',
         help='bandwidths, as C/D: time of the input on the link over time of the model on the '

@@ -209,6 +209,9 @@ def run(args: argparse.Namespace) -> int:
     picture = args.picture
     if picture and picture.suffix.lower() not in ('.png', '.jpg', '.jpeg'):
         raise ParameterError(f'--picture must end in .png or .jpg, got {picture}')
+    if args.model in zoo.classifiers():
+        raise ParameterError(f'{args.model} is a classifier; what is measured is the mean average '
+                             f'precision of detectors: {", ".join(zoo.detectors())}')
     detector = zoo.build(args.model, args.weights, score_threshold=LEAST_SCORE,
                          input_size=parse_size(args.size) if args.size else None)
     samples = _samples(args, detector)

@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('model', nargs='?', metavar='MODEL',
                         help='demo_detector, or any torchvision builder')
     parser.add_argument('--weights', metavar='FILE',
-                        help='of a detector: state_dict file, DEFAULT or random (default: '
+                        help='state_dict file, DEFAULT or random (default: '
                              'DEFAULT for demo_detector, else random)')
     parser.add_argument('--size', metavar='WxH',
                         help="input size in pixels (default: the model's own, or 640x480)")
@@ -109,9 +109,9 @@ def measured(args: argparse.Namespace) -> Profile:
 def build(name: str, weights: str | None, size: str | None,
           device: str) -> tuple[Graph, Detector | None]:
     """
-    Build a model and capture it; detectors as the nodes do, so that fingerprints agree.
+    Build a model and capture it; what the nodes can run as they do, so that fingerprints agree.
 
-    :raises ModelError: for an unknown model, weights for one that is no detector, a bad size.
+    :raises ModelError: for an unknown model, weights for one that nodes cannot run, a bad size.
     """
     if device == 'cuda' and not torch.cuda.is_available():
         raise ModelError('torch finds no CUDA device here')
@@ -121,7 +121,8 @@ def build(name: str, weights: str | None, size: str | None,
         detector = zoo.build(name, weights or default, input_size=shape, device=device)
         return detector.graph, detector
     if weights not in (None, 'random'):
-        raise ModelError(f'--weights is for detectors; {name} is measured with random ones')
+        raise ModelError(f'--weights is for detectors and classifiers; {name} is measured '
+                         f'with random ones')
     entry = registry.build(name, shape)
     example = torch.zeros(1, 3, entry.height, entry.width, dtype=torch.uint8)
     return capture(entry.module, example), None

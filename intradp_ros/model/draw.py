@@ -1,5 +1,6 @@
 """Pictures for people: boxes with names over an image."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import cv2
@@ -25,6 +26,7 @@ def boxes(image: np.ndarray, boxes: np.ndarray, labels: np.ndarray, names: Seque
     :param tint: RGB colour of all boxes; None for one by class.
     """
     shown = image.copy()
+    beneath: Counter[tuple[int, int]] = Counter()
     for i, (box, label) in enumerate(zip(boxes, labels)):
         paint = tint or _COLOURS[int(label) % len(_COLOURS)]
         left, top, right, bottom = (round(float(v)) for v in box)
@@ -34,6 +36,9 @@ def boxes(image: np.ndarray, boxes: np.ndarray, labels: np.ndarray, names: Seque
         (width, height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.45, 1)
         # Above the box, or inside where there is no room.
         base = top - below if top > height + 2 * below else top + height + below
+        # Boxes may share a corner (the classes of a classifier do): one name beneath the other.
+        base += beneath[left, top] * (height + 2 * below)
+        beneath[left, top] += 1
         cv2.rectangle(shown, (left, base - height - below), (left + width, base + below), paint,
                       cv2.FILLED)
         cv2.putText(shown, text, (left, base), cv2.FONT_HERSHEY_SIMPLEX, 0.45,

@@ -1,9 +1,10 @@
 """
-The torchvision detectors, each cut in two at its raw head outputs.
+The torchvision models, each cut in two: what can be computed in bands of rows, and the rest.
 
-`split(model)` gives the dense part (uint8 image -> raw head outputs of every level, each with its
-rows in dimension 2) and the decode that does the rest with torchvision's own code: the same
-numbers as the model's own forward on an image of the input's size.
+`split(model)` gives a detector's dense part (uint8 image -> raw head outputs of every level, each
+with its rows in dimension 2) and the decode that does the rest with torchvision's own code: the
+same numbers as the model's own forward on an image of the input's size. `classify` makes
+a classifier's decode: its logits become detections, too.
 """
 
 from collections import OrderedDict
@@ -20,6 +21,11 @@ from torchvision.models.detection.ssd import SSD
 
 from intradp_ros.errors import ModelError
 from intradp_ros.model.detector import Decode
+
+# Of the images that most torchvision weights were trained on, channels red, green, blue in [0, 1].
+IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+# Most classes that a classifier names: what is published of these models is top-1 and top-5.
+TOP = 5
 
 
 class Normalize(nn.Module):
@@ -59,6 +65,21 @@ class Dense(nn.Module):
         if isinstance(features, Tensor):
             features = OrderedDict([('0', features)])
         return self.heads(features)
+
+
+class Outputs(nn.Module):
+    """A classifier or a segmentation model behind its normalisation, all outputs in one tuple."""
+
+    def __init__(self, model: nn.Module, mean: list[float] = IMAGENET_MEAN,
+                 std: list[float] = IMAGENET_STD):
+        super().__init__()
+        self.normalize = Normalize(mean, std)
+        self.model = model
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Compute the outputs of a uint8 image (1, 3, H, W)."""
+        found = self.model(self.normalize(image))
+        return tuple(found.values()) if isinstance(found, dict) else (found,)
 
 
 class ConvolutionHeads(nn.Module):
@@ -187,3 +208,21 @@ def split(model: nn.Module) -> tuple[nn.Module, Decode]:
     raise ModelError(f'{type(model).__name__} is none of the detector families of torchvision '
                      f'({", ".join(f.__name__ for f, _ in _SPLITS)}); give a factory that returns '
                      f'a Detector')
+
+
+def classify(score_threshold: float, most: int) -> Decode:
+    """
+    Make a decode for classifiers: the best classes, each with a box around the whole input.
+
+    The score is the softmax of the logits (1, classes).
+
+    :param most: most classes, of which there are never more than `TOP`.
+    """
+    def decode(raw: tuple[Tensor, ...], size: tuple[int, int]):
+        (logits,) = raw
+        scores, labels = logits[0].softmax(0).topk(min(most, TOP, logits.shape[1]))
+        likely = scores >= score_threshold
+        height, width = size
+        box = scores.new_tensor([0, 0, width, height])
+        return box.expand(int(likely.sum()), 4), scores[likely], labels[likely]
+    return decode

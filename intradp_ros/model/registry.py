@@ -1,7 +1,8 @@
 """
 Every torchvision model as a dense module: uint8 image in, raw outputs out, random weights alive.
 
-The zoo has detectors that can be used; this has all that the tile engine must be exact on.
+The zoo has models that nodes can run, classifiers at the size they were trained for; this has all
+that the tile engine must be exact on, at any size.
 """
 
 from dataclasses import dataclass
@@ -12,26 +13,9 @@ from torch import Tensor, nn
 
 from intradp_ros.model import zoo
 from intradp_ros.model.detector import Detector
-from intradp_ros.model.families import Normalize
+from intradp_ros.model.families import Outputs
 
-IMAGENET = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
-# Position embeddings, or windows that must divide the image, fix the size of these.
-FIXED_SIZE = {'vit': 224, 'maxvit': 224}
 SIZE = 480, 640
-
-
-class Outputs(nn.Module):
-    """A classifier or a segmentation model behind its normalisation, all outputs in one tuple."""
-
-    def __init__(self, model: nn.Module):
-        super().__init__()
-        self.normalize = Normalize(*IMAGENET)
-        self.model = model
-
-    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Compute the outputs of a uint8 image (1, 3, H, W)."""
-        found = self.model(self.normalize(image))
-        return tuple(found.values()) if isinstance(found, dict) else (found,)
 
 
 @dataclass(frozen=True)
@@ -59,7 +43,7 @@ def build(name: str, size: tuple[int, int] | None = None, seed: int = 0) -> Entr
     :param size: (height, width) in pixels where the model leaves it free; default 480 x 640.
     :raises ModelError: for an unknown name.
     """
-    if name in zoo.names():
+    if name in zoo.detectors():
         # What torchvision does not build comes with trained weights of its own.
         random = name in names()
         detector = zoo.build(
@@ -73,11 +57,10 @@ def build(name: str, size: tuple[int, int] | None = None, seed: int = 0) -> Entr
         return Entry(name, detector.dense, detector.input_height, detector.input_width, detector)
     if name not in names():
         raise zoo.unknown(name, names())
-    fixed = FIXED_SIZE.get(name.split('_')[0])
-    height, width = (fixed, fixed) if fixed else size or SIZE
+    height, width = zoo.own_size(name) if zoo.is_fixed(name) else size or SIZE
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        module = Outputs(torchvision.models.get_model(name, **_options(name)))
+        module = Outputs(torchvision.models.get_model(name, **zoo.untrained(name)))
     module.eval().requires_grad_(False).to(memory_format=torch.channels_last)
     enliven(module, seed)
     calibrate(module, (height, width), seed)
@@ -95,16 +78,6 @@ def weight_bytes(name: str) -> int:
             return sum(t.nbytes for t in zoo.build(name).dense.state_dict().values())
         raise zoo.unknown(name, names())
     return 4 * torchvision.models.get_model_weights(name).DEFAULT.meta['num_params']
-
-
-def _options(name: str) -> dict:
-    options: dict = {'weights': None}
-    classifiers = torchvision.models.list_models(module=torchvision.models)
-    if name not in classifiers:
-        options['weights_backbone'] = None
-    if name in ('googlenet', 'inception_v3'):
-        options['init_weights'] = False
-    return options
 
 
 _FIXED_DETECTORS = ('ssd300_vgg16', 'ssdlite320_mobilenet_v3_large')

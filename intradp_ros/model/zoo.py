@@ -1,5 +1,5 @@
 """
-Detectors by name: this project's own, and every torchvision builder.
+Detectors and classifiers by name: this project's own, and every torchvision builder of either.
 
 Their weights come with the package, from torchvision's hub, from a file, or from a seed.
 """
@@ -19,10 +19,20 @@ from intradp_ros.model import demo, families
 from intradp_ros.model.detector import Detector
 
 
-def names() -> list[str]:
+def detectors() -> list[str]:
     """All detectors that `build` knows."""
     builders = torchvision.models.list_models(module=torchvision.models.detection)
     return [demo.NAME, *sorted(builders)]
+
+
+def classifiers() -> list[str]:
+    """All classifiers that `build` knows."""
+    return sorted(torchvision.models.list_models(module=torchvision.models))
+
+
+def names() -> list[str]:
+    """All models that `build` knows."""
+    return [*detectors(), *classifiers()]
 
 
 def unknown(name: str, known: list[str]) -> ModelError:
@@ -35,15 +45,17 @@ def build(name: str, weights: str = 'random', seed: int = 0,
           input_size: tuple[int, int] | None = None, score_threshold: float | None = None,
           max_detections: int | None = None, device: str = 'cpu') -> Detector:
     """
-    Build one detector, in eval mode, ready to be split.
+    Build one detector or classifier, in eval mode, ready to be split.
+
+    A classifier is a detector whose boxes are the whole image (`families.classify`).
 
     :param name: one of `names()`.
     :param weights: 'DEFAULT' (the demo detector's come with the package, torchvision's are
         downloaded at the first use), 'random' (from `seed`; boxes mean nothing), or the path of a
         state_dict (.pt, .pth, .safetensors).
-    :param input_size: (height, width) in pixels, multiples of 32 where the size is free; None for
-        the model's own (SSD), else 480 x 640.
-    :param score_threshold: least score of a detection; None for the model's own.
+    :param input_size: (height, width) in pixels, of a detector multiples of 32 where the size
+        is free; None for the model's own (SSD, classifiers), else 480 x 640.
+    :param score_threshold: least score of a detection; None for the model's own (classifiers: 0).
     :raises ModelError: for an unknown name, weights that cannot be loaded or do not fit, a bad
         size.
     """
@@ -52,6 +64,9 @@ def build(name: str, weights: str = 'random', seed: int = 0,
     if name == demo.NAME:
         return _build_demo(weights, seed, input_size or (480, 640), score_threshold,
                            max_detections, device)
+    if name in classifiers():
+        return _build_classifier(name, weights, seed, input_size or own_size(name),
+                                 score_threshold, max_detections, device)
     options = {}
     if score_threshold is not None:
         options['box_score_thresh' if 'rcnn' in name else 'score_thresh'] = score_threshold
@@ -67,14 +82,13 @@ def build(name: str, weights: str = 'random', seed: int = 0,
     if not fixed:
         _check_multiple(name, size)
     dense, decode = families.split(model)
-    labels = tuple(torchvision.models.get_model_weights(name).DEFAULT.meta['categories'])
-    return Detector(name, dense, decode, labels, size[0], size[1], bool(fixed), device,
+    return Detector(name, dense, decode, _categories(name), size[0], size[1], bool(fixed), device,
                     settings=f'score {score_threshold} most {max_detections}')
 
 
 def module(name: str, weights: str = 'random', seed: int = 0, **options) -> nn.Module:
     """
-    Build torchvision's own module of one of its detectors, in eval mode; parameters as in `build`.
+    Build torchvision's own module of one of its models, in eval mode; parameters as in `build`.
 
     :param options: torchvision's, such as `score_thresh`.
     """
@@ -84,17 +98,65 @@ def module(name: str, weights: str = 'random', seed: int = 0, **options) -> nn.M
         except OSError as error:
             raise ModelError(f'cannot download the weights of {name} ({error}); without internet '
                              f'give a file, or "random"') from error
-    classes = len(torchvision.models.get_model_weights(name).DEFAULT.meta['categories'])
     # The seed is for these weights alone; whoever uses torch's generator elsewhere keeps theirs.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = torchvision.models.get_model(
-            name, weights=None, weights_backbone=None, num_classes=classes, **options).eval()
+            name, num_classes=len(_categories(name)), **untrained(name), **options).eval()
     if weights == 'random':
-        _enliven(model, seed, lambda noise: model([noise]))
+        if name in classifiers():
+            _enliven(model, seed, lambda noise: model(noise[None]), own_size(name))
+        else:
+            _enliven(model, seed, lambda noise: model([noise]))
     else:
         load(model, weights, name)
     return model
+
+
+def _categories(name: str) -> tuple[str, ...]:
+    return tuple(torchvision.models.get_model_weights(name).DEFAULT.meta['categories'])
+
+
+def untrained(name: str) -> dict[str, object]:
+    """Options by which torchvision builds a model without weights that its own would fit."""
+    options: dict[str, object] = {'weights': None}
+    if name not in classifiers():
+        options['weights_backbone'] = None
+    if name in ('googlenet', 'inception_v3'):
+        # Their weights were trained on another normalisation, which is then part of the model.
+        options |= {'init_weights': False, 'transform_input': True}
+    if name.startswith('vit_'):
+        options['image_size'] = own_size(name)[0]
+    return options
+
+
+def own_size(name: str) -> tuple[int, int]:
+    """(height, width) in pixels of the images that a classifier's weights are for."""
+    (side,) = torchvision.models.get_model_weights(name).DEFAULT.transforms().crop_size
+    return side, side
+
+
+def is_fixed(name: str) -> bool:
+    """Whether position embeddings, or windows that must divide the image, fix the input's size."""
+    return name.startswith(('vit_', 'maxvit_'))
+
+
+def _build_classifier(name: str, weights: str, seed: int, size: tuple[int, int],
+                      score_threshold: float | None, max_detections: int | None,
+                      device: str) -> Detector:
+    meta = torchvision.models.get_model_weights(name).DEFAULT
+    least = own_size(name) if is_fixed(name) else meta.meta['min_size']
+    if size != least if is_fixed(name) else size[0] < least[0] or size[1] < least[1]:
+        raise ModelError(f'{name} needs an input of {"" if is_fixed(name) else "at least "}'
+                         f'{least[1]}x{least[0]} pixels, got {size[1]}x{size[0]}')
+    transforms = meta.transforms()
+    dense = families.Outputs(module(name, weights, seed), transforms.mean, transforms.std)
+    least_score = score_threshold or 0.0
+    most = families.TOP if max_detections is None else max_detections
+    # The whole image, whatever its shape: torchvision's own crop would leave out what a robot
+    # sees at its sides.
+    return Detector(name, dense, families.classify(least_score, most), _categories(name), *size,
+                    stretch=True, device=device, settings=f'score {least_score} most {most}')
 
 
 def _build_demo(weights: str, seed: int, size: tuple[int, int], score_threshold: float | None,
@@ -145,11 +207,12 @@ def load(model: nn.Module, path: str | os.PathLike, name: str) -> None:
         raise ModelError(f'{path} does not hold weights for {name}: {text[:600]}') from error
 
 
-def _enliven(model: nn.Module, seed: int, run: Callable[[torch.Tensor], object]) -> None:
+def _enliven(model: nn.Module, seed: int, run: Callable[[torch.Tensor], object],
+             size: tuple[int, int] = (320, 320)) -> None:
     """
     Draw random weights that keep activations and scores alive through a deep network.
 
-    `run` runs the model on a float image (3, H, W) in [0, 1].
+    `run` runs the model on a float image (3, *size) in [0, 1].
 
     Torchvision's own initialisation leaves many detectors constant. Here each layer is drawn by
     He's rule, then scaled on one noise image until its output has a variance near one (LSUV,
@@ -178,6 +241,6 @@ def _enliven(model: nn.Module, seed: int, run: Callable[[torch.Tensor], object])
                     layer.bias.zero_()
                 hooks.append(layer.register_forward_hook(scale))
         model.eval()
-        run(torch.rand(3, 320, 320, generator=generator))
+        run(torch.rand(3, *size, generator=generator))
     for hook in hooks:
         hook.remove()

@@ -35,7 +35,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--mode', choices=MODES, default='offload', help='default: offload')
     parser.add_argument('--model', choices=zoo.names(), metavar='NAME',
                         default='demo_detector',
-                        help='any detector of the zoo (default: %(default)s)')
+                        help='any detector or classifier of the zoo (default: %(default)s)')
     parser.add_argument('--weights', default='DEFAULT',
                         help='"DEFAULT" (the default; torchvision\'s need internet), a file, or '
                              '"random"')

@@ -174,8 +174,8 @@ class DeviceNode(ManagedNode):
         read |= {name: value for name, value in (changes or {}).items() if name in read}
         mode, way, merge, share = (read.pop(n) for n in ('mode', 'way', 'merge', 'device_share'))
         hedge, goal = read.pop('hedge'), read.pop('objective')
-        for name in ('max_map_drop', 'edge_speedup'):
-            read.pop(name)
+        read.pop('edge_speedup')
+        codecs = modes.allowed_codecs(mode, read.pop('max_map_drop'))
         by_hand = mode in modes.MANUAL
         hedged = hedge == 'always' or (
             hedge == 'auto' and mode in modes.OURS and goal != 'energy')
@@ -187,6 +187,9 @@ class DeviceNode(ManagedNode):
         else:
             decision = self._decision or Decision('offload', '', read['tile_count'],
                                                   read['codec'])
+            # It may have been made for another mode, a second ago; what is lossy ends at once.
+            if self._decision and decision.codec not in codecs:
+                decision = replace(decision, codec=codecs[0])
         return modes.carried_out(replace(decision, hedge=hedged), base, graph)
 
     # -- planning without a parameter server (on the planner's thread) -------------------------

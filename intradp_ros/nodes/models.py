@@ -19,8 +19,8 @@ def _size_fault(text: object) -> str:
 
 
 MODEL = (
-    Parameter('model', 'demo_detector', 'Detector; the same on device and edge: "demo_detector" '
-              'or any torchvision detector'),
+    Parameter('model', 'demo_detector', 'The same on device and edge: "demo_detector", or any '
+              'detector or classifier of torchvision'),
     Parameter('weights', 'DEFAULT', 'Weights: "DEFAULT" (the demo detector\'s come along, '
               "torchvision's are downloaded once), a file (state_dict, .pt or .safetensors), or "
               '"random"'),

@@ -92,6 +92,17 @@ def carried_out(decision: Decision, base: DeviceSettings, graph: Graph) -> Devic
                    hedge=decision.hedge, split=chosen)
 
 
+def allowed_codecs(mode: str, max_map_drop: float) -> tuple[str, ...]:
+    """
+    Codecs of input rows that a mode by plan may choose from, the one to be had for certain first.
+    """
+    if mode == 'jpeg_offload':
+        return ('jpeg',)
+    if mode != 'auto':
+        return ('uint8',)
+    return ('uint8', 'zlib', *(('jpeg',) if max_map_drop >= JPEG_DROP else ()))
+
+
 def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,
            objective: Objective, max_map_drop: float = 0.0,
            shortlists: dict[str, list[Plan]] | None = None) -> Decision:
@@ -115,15 +126,11 @@ def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,
         return Decision('offload', hedge=hedge, reason='nothing known of the link yet')
     edge = device.scaled(1 / edge_speedup)
     known = encodings(device, edge)
-    codecs = ['uint8']
-    if mode == 'auto':
-        codecs += [c for c in ('zlib', 'jpeg') if c in known and (
-            known[c].lossless or max_map_drop >= JPEG_DROP)]
-    elif mode == 'jpeg_offload':
-        codecs = ['jpeg']
     name = 'frontier' if mode == 'auto' else mode
     found: list[tuple[float, int, Decision]] = []
-    for codec in codecs:
+    for codec in allowed_codecs(mode, max_map_drop):
+        if mode == 'auto' and codec not in known:
+            continue
         setup = Setup(device, edge, known.get(codec, known['uint8']))
         if name == 'frontier' and shortlists is not None:
             if codec not in shortlists:

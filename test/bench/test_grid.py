@@ -1,5 +1,6 @@
 from pytest import raises
 
+import bench_model
 import grid
 from intradp_ros.errors import ParameterError
 from methods import EXACT_RIVALS, METHODS
@@ -61,3 +62,15 @@ def test_fewer_frames_when_time_is_short():
 def test_rivals_of_the_frontier_are_exact_and_not_ours():
     assert {'local', 'offload', 'coacto'} <= set(EXACT_RIVALS)
     assert not {'frontier', 'auto', 'jpeg_offload', 'compressed_topic'} & set(EXACT_RIVALS)
+
+
+def test_models_of_the_comparison():
+    assert {'demo_detector', 'mobilenet_v2', 'vgg19'} <= set(bench_model.MODELS)
+    assert bench_model.parameters('vgg19', '96x64') == {
+        'model': 'vgg19', 'weights': 'random', 'score_threshold': 0.005, 'input_size': '96x64'}
+    # One that is not in the grid: random weights, too.
+    assert bench_model.parameters('resnet18')['weights'] == 'random'
+    detector = bench_model.build(bench_model.parameters('squeezenet1_1', '96x64'))
+    assert detector.input_shape == (64, 96, 3)
+    with raises(ParameterError, match='yolo.*not in the zoo'):
+        bench_model.parameters('yolo')

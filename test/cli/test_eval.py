@@ -81,6 +81,7 @@ def test_faults_are_what_was_missed_and_what_is_not_there():
     (['--mode', 'offload', '--codec', 'float32'], 'float32'),
     (['--picture', 'worst.txt'], 'worst.txt'),
     (['--size', '640'], '640'),
+    (['--model', 'mobilenet_v2'], 'mobilenet_v2 is a classifier'),
     (['--share', '1.5'], '--share'),
     (['--mode', 'split', '--merge', 'no.such.tensor', '--images', '1'], 'no.such.tensor'),
 ])

@@ -1,5 +1,6 @@
-"""The two halves of every torchvision detector give the numbers of its own forward."""
+"""The two halves of torchvision's models give the numbers of their own forward."""
 
+import numpy as np
 import pytest
 import torch
 import torchvision
@@ -46,3 +47,32 @@ def test_raw_outputs_keep_rows():
 def test_other_modules_are_refused():
     with pytest.raises(ModelError, match='ResNet'):
         families.split(torchvision.models.resnet18())
+
+
+@pytest.mark.parametrize('name', ['mobilenet_v2', 'squeezenet1_1', 'inception_v3'])
+def test_a_classifiers_detections_are_its_best_classes(name):
+    classifier = zoo.build(name, score_threshold=0.0)
+    pixels = np.random.default_rng(1).integers(0, 256, classifier.input_shape, np.uint8)
+    normalize = torchvision.models.get_model_weights(name).DEFAULT.transforms()
+    image = torch.from_numpy(pixels).permute(2, 0, 1) / 255
+    for channel, mean, std in zip(image, normalize.mean, normalize.std):
+        channel.sub_(mean).div_(std)
+    with torch.inference_mode():
+        scores = zoo.module(name)(image[None])[0].softmax(0).numpy()
+    best = np.argsort(-scores)[:5]
+    height, width = classifier.input_shape[:2]
+    boxes = np.tile(np.array([0, 0, width, height], np.float32), (5, 1))
+    assert not classifier.detect(pixels).differs(Detections(boxes, scores[best], best), 1e-5)
+
+
+def test_a_classifier_says_no_more_than_it_is_sure_of():
+    logits = torch.log(torch.tensor([[0.1, 0.5, 0.0, 0.25, 0.06, 0.04, 0.05]]))
+
+    def classes(threshold, most):
+        boxes, scores, labels = families.classify(threshold, most)((logits,), (3, 4))
+        assert boxes.tolist() == [[0, 0, 4, 3]] * len(labels) and len(scores) == len(labels)
+        return labels.tolist()
+    assert classes(0.0, 100) == [1, 3, 0, 4, 6]
+    assert classes(0.08, 100) == [1, 3, 0]
+    assert classes(0.0, 2) == [1, 3]
+    assert classes(0.9, 100) == []

@@ -71,7 +71,39 @@ def test_weights_of_another_model_are_refused(tmp_path):
     (('yolo',), 'ssd300_vgg16'),
     ((NAME, '/nowhere/weights.pt'), 'no weights file'),
     (('retinanet_resnet50_fpn', 'random', 0, (100, 100)), 'multiples of 32'),
+    (('alexnet', 'random', 0, (60, 80)), 'alexnet needs an input of at least 63x63'),
+    (('vit_b_32', 'random', 0, (224, 256)), 'vit_b_32 needs an input of 224x224 pixels, got 256'),
+    (('mobilenet_v2', '/nowhere/weights.pt'), 'no weights file'),
 ])
 def test_errors_say_what_to_do(arguments, text):
     with pytest.raises(ModelError, match=text):
         zoo.build(*arguments)
+
+
+def test_classifiers_have_their_own_size_normalisation_and_classes():
+    classifier = zoo.build('mobilenet_v3_small')
+    assert classifier.input_shape == (224, 224, 3) and len(classifier.labels) == 1000
+    assert classifier.labels[281] == 'tabby'
+    assert zoo.build('mobilenet_v3_small', input_size=(96, 128)).input_shape == (96, 128, 3)
+    assert zoo.own_size('inception_v3') == (299, 299)
+    # Every builder says what it was trained on.
+    assert all(zoo.own_size(name)[0] >= 224 for name in zoo.classifiers())
+    assert not set(zoo.classifiers()) & set(zoo.detectors())
+
+
+def test_a_classifiers_settings_are_part_of_its_fingerprint():
+    def fingerprint(**settings):
+        return zoo.build('squeezenet1_1', input_size=(64, 64), **settings).fingerprint
+    found = [fingerprint(), fingerprint(score_threshold=0.1), fingerprint(max_detections=1),
+             fingerprint(seed=1)]
+    assert len(set(found)) == len(found)
+    assert found[0] == fingerprint() == fingerprint(score_threshold=0.0, max_detections=5)
+
+
+def test_weights_that_torchvision_trained_on_another_normalisation_fit(tmp_path):
+    """Its file of GoogLeNet holds auxiliary heads, and inputs are changed on their way in."""
+    model = zoo.module('googlenet', seed=3)
+    assert model.aux1 is not None and model.transform_input
+    torch.save(model.state_dict(), tmp_path / 'googlenet.pt')
+    built = zoo.build('googlenet', str(tmp_path / 'googlenet.pt'), input_size=(64, 64))
+    assert built.fingerprint == zoo.build('googlenet', seed=3, input_size=(64, 64)).fingerprint

@@ -17,6 +17,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, LabelInfo
 
+from intradp_ros.model import zoo
 from intradp_ros.msg import FrameReport, LinkState, Plan, Tile
 from intradp_ros.nodes import conversions, qos
 from intradp_ros.nodes.camera_node import CameraNode
@@ -25,6 +26,7 @@ from intradp_ros.nodes.edge_node import EdgeNode
 from intradp_ros.nodes.parameter_server import ParameterServer
 from intradp_ros.planning.profile import estimated
 from intradp_ros.planning.profile_file import save
+from intradp_ros.runtime.modes import Decision
 from intradp_ros.tiling import split
 
 MODEL = {'score_threshold': 0.001, 'max_detections': 50, 'threads': 1,
@@ -204,6 +206,38 @@ def test_a_split_over_dds_and_one_that_the_model_does_not_have(graph, detector, 
     assert report.device_rows + report.edge_rows == detector.graph.tensor(names[5]).rows
 
 
+def test_a_classifier_over_dds(graph, photograph):
+    """Whatever is split where, down to a tensor of one row: the whole model's classes."""
+    model = {'model': 'mobilenet_v2', 'score_threshold': 0.005}
+    classifier = zoo.build('mobilenet_v2', score_threshold=0.005)
+    expected, camera = classifier.detect(photograph), Camera(graph)
+    assert len(expected) == 5
+    device = started(graph, DeviceNode, deadline_ms=20000.0, hedge='never', **model)
+    found, report = camera.shoot(picture(photograph))
+    assert report.source == 'device' and report.reason == 'no edge'
+    assert not conversions.detections_from_message(found).differs(expected)
+    started(graph, EdgeNode, '/edge', **model)
+    graph.wait(lambda: device._tiles.get_subscription_count())
+    graph.wait(lambda: camera.shoot(picture(photograph))[1].source == 'edge')
+    one_row = split.candidates(classifier.graph)[-1]
+    assert one_row.rows == 1
+    for setting in ({'mode': 'offload'}, {'mode': 'split'},
+                    {'mode': 'split', 'merge': one_row.name, 'device_share': 1.0},
+                    {'mode': 'frontier', 'way': 'cut', 'merge': 'model.features.4.conv.3'},
+                    {'mode': 'frontier', 'way': 'meeting'},
+                    {'mode': 'frontier', 'way': 'meeting', 'merge': one_row.name}):
+        values = [Value(k, value=v) for k, v in setting.items()]
+        for result in graph.call(device.set_parameters, values):
+            assert result.successful, result.reason
+        found, report = camera.shoot(picture(photograph))
+        assert (report.source, report.fallback) == ('edge', False), setting
+        assert not conversions.detections_from_message(found).differs(expected)
+    assert [(d.bbox.size_x, d.bbox.size_y) for d in found.detections] == \
+        [pytest.approx(photograph.shape[1::-1])] * 5
+    graph.wait(lambda: camera.labels)
+    assert camera.labels[0].class_map[281].class_name == 'tabby'
+
+
 def test_lifecycle_frees_and_comes_back(graph, photograph):
     camera = Camera(graph)
     device = graph.add(DeviceNode, mode='local', autostart=False, **MODEL)
@@ -315,6 +349,20 @@ def test_the_device_plans_by_itself(graph, detector, photograph, profile_file):
     # By hand again: at once.
     assert graph.call(device.set_parameters, [Value('mode', value='local')])[0].successful
     assert camera.shoot(picture(photograph))[1].way == 'local'
+
+
+def test_no_frame_is_lossy_after_that_is_no_longer_allowed(graph, detector):
+    """A plan outlives the mode that it was made for by up to a second."""
+    device = started(graph, DeviceNode, mode='local')
+    device._decision = Decision('offload', tile_count=4, codec='jpeg')
+
+    def codec(**changes):
+        return device._settings(detector.graph, changes).codec
+    assert codec(mode='auto', max_map_drop=0.01) == 'jpeg'
+    assert codec(mode='auto', max_map_drop=0.0) == 'uint8'
+    assert codec(mode='frontier', max_map_drop=0.01) == 'uint8'
+    device._decision = Decision('offload', tile_count=4, codec='zlib')
+    assert codec(mode='auto') == 'zlib' and codec(mode='cic') == 'uint8'
 
 
 def test_the_parameter_server_plans_and_the_device_keeps_its_plan(graph, profile_file):
