@@ -271,7 +271,7 @@ class DeviceNode(ManagedNode):
         self._reports.publish(conversions.message_from_report(report))
         if self._pictures.get_subscription_count():
             picture = draw.annotate(result.image, result.detections,
-                                       self.session.detector.labels, report.source)
+                                    self.session.detector.labels, report.source)
             self._pictures.publish(conversions.image_from_rgb(picture, header))
 
     def _publish_link(self) -> None:

@@ -1,6 +1,7 @@
 """Tunes a robot's device node from the quality of its link, through the ROS parameter services."""
 
 import platform
+import time
 from pathlib import Path
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -13,7 +14,7 @@ from rclpy.qos import qos_profile_parameter_events
 from rclpy.task import Future
 
 from intradp_ros.errors import IntraDPError
-from intradp_ros.msg import LinkState, Plan
+from intradp_ros.msg import FrameReport, LinkState, Plan
 from intradp_ros.nodes import conversions, parameters, qos
 from intradp_ros.nodes.device_node import PIXEL_CODECS
 from intradp_ros.nodes.managed_node import run
@@ -79,6 +80,7 @@ class ParameterServer(Node):
         self._plans = self.create_publisher(Plan, 'intradp/plan', qos.LATCHED)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self.create_subscription(LinkState, 'intradp/link', self._on_link, qos.LINK)
+        self.create_subscription(FrameReport, 'intradp/report', self._on_report, qos.REPORTS)
         self.create_subscription(ParameterEvent, '/parameter_events', self._on_event,
                                  qos_profile_parameter_events)
         self.create_timer(self.get_parameter('period').value, self._tune)
@@ -92,6 +94,10 @@ class ParameterServer(Node):
         self._edge_seconds = message.edge_seconds
         if message.model != self._model:
             self._model, self._profile, self._replanner = message.model, None, Replanner()
+
+    def _on_report(self, message: FrameReport) -> None:
+        if message.plan == self._number:
+            self._replanner.note(message, time.monotonic())
 
     def _on_event(self, event: ParameterEvent) -> None:
         if event.node != self._device:
@@ -141,7 +147,7 @@ class ParameterServer(Node):
             self._replanner.decide(self._profile, Wish(
                 has['mode'], Objective(has['objective'], has['deadline_ms'] / 1e3),
                 has['max_map_drop'], has['edge_speedup'], has['message_bytes']),
-                self._link, self._edge_seconds)
+                self._link, self._edge_seconds, time.monotonic())
         except IntraDPError as error:
             self._reason = f'cannot plan: {error}'
             return {}

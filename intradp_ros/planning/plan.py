@@ -123,6 +123,12 @@ class Plan:
         """Simulate a frame on a link."""
         return simulate(*self.script(link), link)
 
+    @property
+    def kind(self) -> tuple[str, str]:
+        """Way ("streamed" left out) and merge tensor ('' for the input), as nodes name them."""
+        way = self.way.removeprefix('streamed ')
+        return way, '' if way == 'offload' else self.merge
+
     def named(self, planner: str, note: str = '') -> 'Plan':
         """Give the same plan under another planner's name."""
         return replace(self, planner=planner, note=note or self.note)

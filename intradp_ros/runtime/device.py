@@ -174,7 +174,8 @@ class DeviceSession:
         report = Report(
             camera.stamp, self.number, self._frames, settings.plan, settings.mode, settings.way,
             '' if settings.way == 'local' else self._graph.tensors[merge].name,
-            age_ms=camera.age * 1e3, deadline_ms=settings.deadline_ms,
+            age_ms=camera.age * 1e3, queue_ms=(begin - camera.arrival) * 1e3,
+            deadline_ms=settings.deadline_ms,
             preprocess_ms=(self._clock() - begin) * 1e3,
             images_received=self.mailbox.received, images_dropped=self.mailbox.dropped,
             images_rejected=self.rejected)

@@ -19,6 +19,7 @@ from intradp_ros.planning.plan import Objective, Plan, Setup
 from intradp_ros.planning.planners import frontier
 from intradp_ros.planning.profile import Profile
 from intradp_ros.runtime.edge import LARGEST_MERGE
+from intradp_ros.runtime.experience import Factors
 from intradp_ros.runtime.settings import DeviceSettings
 from intradp_ros.tiling import split
 
@@ -37,7 +38,8 @@ class Decision:
     """
     What sessions do from now on: fields as in `DeviceSettings`, the tensor by its name.
 
-    `device_share` is the share of the merge tensor's rows that the device computes ('split').
+    `device_share` is the share of the merge tensor's rows that the device computes ('split'),
+    `seconds` what the timeline makes of a frame, 0 where nothing was planned.
     """
 
     way: str
@@ -47,6 +49,7 @@ class Decision:
     device_share: float = 0.0
     hedge: bool = False
     reason: str = ''
+    seconds: float = 0.0
 
 
 def settings_of(plan: Plan, graph: Graph, codec: str = 'uint8', hedge: bool = False) -> Decision:
@@ -105,7 +108,8 @@ def allowed_codecs(mode: str, max_map_drop: float) -> tuple[str, ...]:
 
 def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,
            objective: Objective, max_map_drop: float = 0.0,
-           shortlists: dict[str, list[Plan]] | None = None) -> Decision:
+           shortlists: dict[str, list[Plan]] | None = None,
+           factors: Factors | None = None) -> Decision:
     """
     Plan by a mode that is a planner's name, or 'auto'.
 
@@ -116,6 +120,7 @@ def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,
         shows what the link can do.
     :param shortlists: what `frontier` keeps by codec from one decision to the next, as long as
         nothing but the link changes: its candidates take much longer to make than to compare.
+    :param factors: how long frames of each way really took, for `frontier` (see `experience`).
     :raises ParameterError: for a mode that is no planner.
     """
     ours = mode in OURS
@@ -135,16 +140,17 @@ def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,
         if name == 'frontier' and shortlists is not None:
             if codec not in shortlists:
                 shortlists[codec] = frontier.shortlist(setup, objective, link)
-            plan = frontier.choose(setup, shortlists[codec], link, objective)
+            plan = frontier.choose(setup, shortlists[codec], link, objective, factors)
         else:
             plan = planners.find(name).plan(setup, link, objective)
         decision = _nearest(plan, setup, link, objective, codec, hedge)
         seconds = plan.run(link).latency
+        corrected = seconds * (factors or {}).get(plan.kind, 1.0)
         reason = (f'{name}: {plan.way}' + (f' at {plan.merge}' if plan.merge else '') +
-                  f', {plan.tiles} tiles, {codec}: {seconds * 1e3:.1f} ms expected at '
+                  f', {plan.tiles} tiles, {codec}: {corrected * 1e3:.1f} ms expected at '
                   f'{link.bandwidth / 1e6:.2f} MB/s, edge {edge_speedup:.1f} times as fast')
-        found.append((seconds, len(found), replace(
-            decision, reason='; '.join(filter(None, (reason, decision.reason))))))
+        found.append((corrected, len(found), replace(
+            decision, seconds=seconds, reason='; '.join(filter(None, (reason, decision.reason))))))
     return min(found)[2]
 
 

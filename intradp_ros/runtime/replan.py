@@ -1,7 +1,8 @@
-"""Plans again when the link or the edge has changed, and not otherwise."""
+"""Plans again when the link, the edge or what frames take has changed, and not otherwise."""
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,7 +12,9 @@ from intradp_ros.planning.link import LinkEstimate
 from intradp_ros.planning.plan import Objective, Plan
 from intradp_ros.planning.profile import Profile
 from intradp_ros.runtime import modes
+from intradp_ros.runtime.experience import Experience, Factors
 from intradp_ros.runtime.modes import Decision
+from intradp_ros.runtime.wire import Report
 
 # A plan is made at most once in this time (seconds), and again only when the goodput or the
 # edge's speed has moved by this factor since the last one: a figure that trembles changes nothing.
@@ -45,32 +48,45 @@ class Replanner:
         self._link = LinkEstimate()
         self._speedup = 0.0
         self._shortlists: dict[tuple[Wish, float], dict[str, list[Plan]]] = {}
+        self._experience = Experience()
+        self._factors: Factors = {}
+
+    def note(self, report: Report, now: float) -> None:
+        """Take the report of a frame: it says how right the decision was that it was done by."""
+        decision = self.decision
+        # An edge that fails or a frame that is done otherwise says nothing of the plan.
+        if decision is not None and report.way == decision.way and not report.fallback:
+            seconds = (report.latency_ms - report.queue_ms) / 1e3
+            self._experience.note(decision.way, decision.merge, decision.seconds, seconds, now)
 
     def decide(self, profile: Profile, wish: Wish, link: LinkEstimate,
-               edge_seconds: float) -> Decision | None:
+               edge_seconds: float, now: float) -> Decision | None:
         """
         Plan if there is reason to.
 
         :param profile: of the device; the same one every time.
         :param edge_seconds: the edge's time for the whole model, as measured; 0 while it is not
             known: then the wish's guess counts.
+        :param now: seconds of the clock that frames are noted with.
         :returns: a new decision, None when the last one stands.
         :raises ParameterError: when the planner cannot plan for this model.
         """
         speedup = profile.total / edge_seconds if edge_seconds > 0 else wish.edge_speedup
         slower, faster = sorted((speedup, self._speedup))
         moved = faster > HYSTERESIS * STEP ** 0.5 * slower
-        if wish == self._wish and not link.differs(self._link, HYSTERESIS) and not moved:
+        factors = self._experience.factors(now)
+        if wish == self._wish and not link.differs(self._link, HYSTERESIS) and not moved \
+                and factors == self._factors:
             return None
         if moved or wish != self._wish:
             # In between, what a step was prepared for stands: no going to and fro at its edge.
             self._speedup = STEP ** round(log(speedup, STEP))
-        self._wish, self._link = wish, link
+        self._wish, self._link, self._factors = wish, link, factors
         if len(self._shortlists) > MOST_SHORTLISTS:
             self._shortlists.clear()
         decision = modes.decide(
             wish.mode, profile, self._speedup, link.assumed(wish.message_bytes), wish.objective,
-            wish.max_map_drop, self._shortlists.setdefault((wish, self._speedup), {}))
+            wish.max_map_drop, self._shortlists.setdefault((wish, self._speedup), {}), factors)
         if decision == self.decision:
             return None
         self.decision = decision
@@ -97,6 +113,10 @@ class PlanningThread:
         self._thread = threading.Thread(target=self._run, name='planner', daemon=True)
         self._thread.start()
 
+    def note(self, report: Report) -> None:
+        """Take the report of a frame; from any one thread."""
+        self._replanner.note(report, time.monotonic())
+
     def close(self) -> None:
         """
         End the thread. It may be measuring a profile, for seconds: nobody waits for that, and
@@ -113,7 +133,8 @@ class PlanningThread:
             try:
                 if (wish := self._wish()) is not None:
                     profile = profile or self._profile()
-                    decision = self._replanner.decide(profile, wish, *self._observed())
+                    decision = self._replanner.decide(profile, wish, *self._observed(),
+                                                      time.monotonic())
                     if decision is not None and not self._ended.is_set():
                         self._decided(decision)
             except Exception as error:  # a planner must never end the node

@@ -107,6 +107,7 @@ class Report:
     device_rows: int = 0
     edge_rows: int = 0
     age_ms: float = 0.0
+    queue_ms: float = 0.0
     latency_ms: float = 0.0
     preprocess_ms: float = 0.0
     device_ms: float = 0.0

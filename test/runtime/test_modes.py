@@ -10,6 +10,7 @@ from intradp_ros.planning.profile import estimated
 from intradp_ros.runtime import modes
 from intradp_ros.runtime.replan import Replanner, Wish
 from intradp_ros.runtime.settings import DeviceSettings
+from intradp_ros.runtime.wire import Report, Stamp
 from intradp_ros.tiling import split
 
 
@@ -83,13 +84,42 @@ def test_energy_needs_no_hedge_and_nothing_known_means_offering_the_input(profil
 
 def test_a_plan_is_made_again_only_when_something_has_moved(profile):
     replanner, wish = Replanner(), Wish('frontier')
-    assert replanner.decide(profile, wish, LinkEstimate(), 0.0).way == 'offload'
-    fast = replanner.decide(profile, wish, LinkEstimate(5e7), 0.0)
+    assert replanner.decide(profile, wish, LinkEstimate(), 0.0, 0.0).way == 'offload'
+    fast = replanner.decide(profile, wish, LinkEstimate(5e7), 0.0, 0.0)
     assert fast is not None and '50.00 MB/s' in fast.reason
     for goodput in (4.5e7, 6e7):
-        assert replanner.decide(profile, wish, LinkEstimate(goodput), 0.0) is None
-    assert replanner.decide(profile, wish, LinkEstimate(1e5), 0.0) is not None
-    assert replanner.decide(profile, wish, LinkEstimate(1e5), 0.09 * profile.total) is None
-    slow_edge = replanner.decide(profile, wish, LinkEstimate(1e5), 2.0 * profile.total)
+        assert replanner.decide(profile, wish, LinkEstimate(goodput), 0.0, 0.0) is None
+    assert replanner.decide(profile, wish, LinkEstimate(1e5), 0.0, 0.0) is not None
+    assert replanner.decide(profile, wish, LinkEstimate(1e5), 0.09 * profile.total, 0.0) is None
+    slow_edge = replanner.decide(profile, wish, LinkEstimate(1e5), 2.0 * profile.total, 0.0)
     assert slow_edge is not None and '0.5 times' in slow_edge.reason
-    assert replanner.decide(profile, Wish('local'), LinkEstimate(1e5), 1.0).way == 'local'
+    assert replanner.decide(profile, Wish('local'), LinkEstimate(1e5), 1.0, 0.0).way == 'local'
+
+
+def test_what_frames_took_corrects_the_plan(profile):
+    """A way that takes three times what was planned is left, and tried again when that is old."""
+    replanner, wish, link = Replanner(), Wish('frontier'), LinkEstimate(5e6)
+    first = replanner.decide(profile, wish, link, 0.0, 0.0)
+    assert first.way != 'local' and first.seconds > 0
+    report = Report(Stamp(0, 0, ''), 0, 0, way=first.way, queue_ms=1000.0)
+    report.latency_ms = 1000 + 3e3 * first.seconds
+    for _ in range(2):
+        replanner.note(report, 1.0)
+    assert replanner.decide(profile, wish, link, 0.0, 1.0) is None, 'two frames say little'
+    for _ in range(5):
+        replanner.note(report, 1.0)
+    second = replanner.decide(profile, wish, link, 0.0, 1.0)
+    assert (second.way, second.merge) != (first.way, first.merge)
+    assert replanner.decide(profile, wish, link, 0.0, 2.0) is None
+    third = replanner.decide(profile, wish, link, 0.0, 40.0)
+    assert (third.way, third.merge) == (first.way, first.merge)
+
+
+def test_frames_that_say_nothing_of_the_plan_are_not_noted(profile):
+    replanner, wish, link = Replanner(), Wish('frontier'), LinkEstimate(5e6)
+    way = replanner.decide(profile, wish, link, 0.0, 0.0).way
+    for report in (Report(Stamp(0, 0, ''), 0, 0, way=way, latency_ms=9e3, fallback=True),
+                   Report(Stamp(0, 0, ''), 0, 0, way='explored', latency_ms=9e3)):
+        for _ in range(9):
+            replanner.note(report, 1.0)
+    assert replanner.decide(profile, wish, link, 0.0, 1.0) is None

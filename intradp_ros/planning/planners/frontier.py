@@ -19,7 +19,7 @@ one is taken that is best when the link has a third of the bandwidth.
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import exp, log
 
@@ -71,14 +71,25 @@ def plans(setup: Setup, objective: Objective) -> list[Plan]:
     return found
 
 
-def choose(setup: Setup, candidates: Sequence[Plan], link: Link, objective: Objective) -> Plan:
-    """Take the best plan, or one nearly as good that bears a slower link better."""
-    costs = [cost(setup, plan, link, objective) for plan in candidates]
+def choose(setup: Setup, candidates: Sequence[Plan], link: Link, objective: Objective,
+           factors: Mapping[tuple[str, str], float] | None = None) -> Plan:
+    """
+    Take the best plan, or one nearly as good that bears a slower link better.
+
+    :param factors: what latencies are multiplied by, by the plan's kind, where
+        frames have shown how wrong the timeline is; for the goal latency only.
+    """
+    def judged(plan: Plan, link: Link) -> tuple[float, ...]:
+        ruled_out, *rest = cost(setup, plan, link, objective)
+        if factors and objective.goal == 'latency':
+            rest[0] *= factors.get(plan.kind, 1.0)
+        return ruled_out, *rest
+    costs = [judged(plan, link) for plan in candidates]
     best = min(costs)
     near = [plan for plan, c in zip(candidates, costs)
             if c[:-2] == best[:-2] and c[-2] <= best[-2] * (1 + TOLERANCE)]
     slow = replace(link, bandwidth=link.bandwidth / CAUTION)
-    return min(near, key=lambda plan: cost(setup, plan, slow, objective))
+    return min(near, key=lambda plan: judged(plan, slow))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,49 @@
+"""
+What frames took against what was planned, way by way: plans are corrected by it.
+
+A timeline knows operators and the link. What sending, receiving and a hedge take from the same
+processor, other processes and a radio that is not alone it does not know; they can make one way
+twice as slow as planned and leave another alone. So the ratio that was seen multiplies what is
+planned for the same way at the same tensor, until it is too old: then that way is tried again.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+from math import log
+from statistics import median
+
+# Frames that a ratio is the median of, and how many it takes at least.
+FRAMES, LEAST = 9, 5
+# Seconds for which a frame says something.
+HORIZON = 30.0
+# Ratios are given in steps of this factor: one that trembles changes nothing.
+STEP = 1.05
+
+Factors = Mapping[tuple[str, str], float]
+"""Seen over planned time, by way and merge tensor; 1 for what is not in it."""
+
+
+class Experience:
+    """Remembers the last frames of each way and tensor; for one writer and one reader thread."""
+
+    def __init__(self):
+        self._seen: dict[tuple[str, str], deque[tuple[float, float]]] = {}
+
+    def note(self, way: str, merge: str, planned: float, seen: float, now: float) -> None:
+        """
+        Take a frame.
+
+        :param planned, seen: seconds.
+        :param now: seconds of the clock that `factors` is asked with.
+        """
+        if planned > 0 and seen > 0:
+            self._seen.setdefault((way, merge), deque(maxlen=FRAMES)).append((now, seen / planned))
+
+    def factors(self, now: float) -> Factors:
+        """Give what plans are to be multiplied by."""
+        found = {}
+        for key, seen in tuple(self._seen.items()):
+            ratios = [ratio for at, ratio in tuple(seen) if at >= now - HORIZON]
+            if len(ratios) >= LEAST:
+                found[key] = STEP ** round(log(median(ratios), STEP))
+        return found
