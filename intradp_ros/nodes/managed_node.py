@@ -151,12 +151,14 @@ def run(factory: Callable[[], Node], args: list[str] | None = None) -> int:
 
     :returns: exit code: 0 after a signal, 1 when the node could not start, 2 for bad parameters.
     """
-    memory.keep_freed()
-    rclpy.init(args=args)
-    # A second signal while things are being closed changes nothing: they are being closed.
-    node, code = None, 0
-    executor = SingleThreadedExecutor()
+    # rclpy ends its context at a signal and then calls what was there before. This interrupts the
+    # main thread, too, which may be building a model for seconds.
+    _on_signals(signal.default_int_handler)
+    node, executor, code = None, None, 0
     try:
+        memory.keep_freed()
+        rclpy.init(args=args)
+        executor = SingleThreadedExecutor()
         node = factory()
         executor.add_node(node)
         if isinstance(node, ManagedNode) and not node.start():
@@ -173,12 +175,18 @@ def run(factory: Callable[[], Node], args: list[str] | None = None) -> int:
         if rclpy.ok():
             raise
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
+        # A second signal while things are being closed changes nothing: they are being closed.
+        _on_signals(signal.SIG_IGN)
         if node is not None:
             getattr(node, 'close', lambda: None)()
-        executor.shutdown()
+        if executor is not None:
+            executor.shutdown()
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()
     return code
+
+
+def _on_signals(handler: Callable | signal.Handlers) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handler)

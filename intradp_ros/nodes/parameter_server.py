@@ -43,6 +43,8 @@ KEPT = (
 PLANNED = ('way', 'merge', 'device_share')
 ASKED = ('objective', 'max_map_drop', 'edge_speedup', 'message_bytes')
 WATCHED = (*(p.name for p in KEPT), *PLANNED, *ASKED)
+# A request that has not been answered for so long (seconds) never will be: the device was killed.
+ANSWER = 5.0
 TABLE = (
     *KEPT,
     Parameter('profile', '', 'Profile of the model on the robot, for modes by plan; empty: the '
@@ -73,8 +75,10 @@ class ParameterServer(Node):
         self._model, self._edge_seconds = '', 0.0
         self._replanner = Replanner()
         self._profile: Profile | None = None
-        self._has: dict[str, object] = {}  # what the device has, as far as it is known
+        # What the device has: all that is watched, or nothing while that is not known.
+        self._has: dict[str, object] = {}
         self._pending: Future | None = None
+        self._asked = 0.0
         self._reason = 'no link state yet'
         self._number = 0
         self._plans = self.create_publisher(Plan, 'intradp/plan', qos.LATCHED)
@@ -108,7 +112,8 @@ class ParameterServer(Node):
             value = parameter_value_to_python(parameter.value)
             if parameter.name not in WATCHED:
                 continue
-            self._has[parameter.name] = value
+            if self._has:
+                self._has[parameter.name] = value
             if parameter.name in ASKED:
                 continue
             if self._owner.on_changed(parameter.name, value):
@@ -166,8 +171,14 @@ class ParameterServer(Node):
         return profile_file.load(files[-1]) if files and fingerprint else None
 
     def _tune(self) -> None:
-        if self._pending is not None or not self._client.services_are_ready():
+        if not self._client.services_are_ready():
+            self._forget_device()
             return
+        if self._pending is not None:
+            if time.monotonic() >= self._asked + ANSWER:
+                self._forget_device()
+            return
+        self._asked = time.monotonic()
         if not self._has:
             self._ask(list(WATCHED))
             return
@@ -181,11 +192,17 @@ class ParameterServer(Node):
         elif not self._number:
             self._publish_plan()
 
+    def _forget_device(self) -> None:
+        """Look at the device again when it answers: it may be another by then."""
+        self._has.clear()
+        self._pending = None
+
     def _ask(self, names: list[str]) -> None:
         def answered(done: Future) -> None:
             self._pending = None
             if done.result() is not None:
                 self._has.update(zip(names, map(parameter_value_to_python, done.result().values)))
+                self._owner.on_seen(self._has)
         self._pending = self._client.get_parameters(names)
         self._pending.add_done_callback(answered)
 
@@ -197,6 +214,8 @@ class ParameterServer(Node):
         if not result.successful:
             self.get_logger().warning(f'{self._device} refused {changes}: {result.reason}')
             return
+        if not self._has:
+            return  # the device has restarted meanwhile
         self._has |= changes
         self.get_logger().info(f'set {changes} of {self._device}: {self._reason}')
         self._publish_plan()

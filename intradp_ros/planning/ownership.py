@@ -26,6 +26,11 @@ class Ownership:
         self.pinned[name] = value
         return True
 
+    def on_seen(self, values: dict[str, object]) -> None:
+        """Release what is not as the operator set it: the device has restarted since."""
+        for name in [n for n, v in self.pinned.items() if values.get(n, v) != v]:
+            self.release(name)
+
     def release(self, name: str) -> None:
         """Give a parameter back to the server."""
         self.pinned.pop(name, None)

@@ -3,6 +3,7 @@
 import signal
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import rclpy
@@ -103,3 +104,28 @@ def test_signals_end_every_node_with_code_0(domain, tmp_path, number):
                  for name, process in processes.running.items()}
         assert codes == dict.fromkeys(files, 0), {
             name: processes.log(name).read_text()[-1500:] for name in codes if codes[name]}
+
+
+def catches_signals(process):
+    """Whether a process has handlers for SIGINT and SIGTERM, as Linux says."""
+    status = Path(f'/proc/{process.pid}/status').read_text()
+    caught = int(status.split('SigCgt:')[1].split()[0], 16)
+    return all(caught >> number - 1 & 1 for number in (signal.SIGINT, signal.SIGTERM))
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT], ids=['SIGTERM', 'SIGINT'])
+@pytest.mark.parametrize('moment', [0.0, 0.7, 2.5, 6.0, 'measuring'])
+def test_a_signal_while_a_node_starts_ends_it_with_code_0(domain, tmp_path, moment, number):
+    """While it imports, builds its model, or measures a profile: for seconds each."""
+    with Processes(tmp_path / 'logs', {'XDG_CACHE_HOME': str(tmp_path)}) as processes:
+        node = processes.start('device_node', command(
+            'device_node', '/robot', 'robot.yaml', MODEL | {'mode': 'frontier'}))
+        log, until = processes.log('device_node'), time.monotonic() + 90
+        while not catches_signals(node) or (moment == 'measuring'
+                                            and moment not in log.read_text()):
+            assert time.monotonic() < until and node.poll() is None, log.read_text()[-1500:]
+            time.sleep(0.02)
+        time.sleep(0.5 if moment == 'measuring' else moment)
+        node.send_signal(number)
+        assert node.wait(30) == 0, log.read_text()[-1500:]
+        assert 'Traceback' not in log.read_text()

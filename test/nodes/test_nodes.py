@@ -7,19 +7,20 @@ import time
 import cv2
 import numpy as np
 import pytest
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter as Value
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.task import Future
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, LabelInfo
 
 from intradp_ros.model import zoo
 from intradp_ros.msg import FrameReport, LinkState, Plan, Tile
-from intradp_ros.nodes import conversions, qos
+from intradp_ros.nodes import conversions, parameter_server, qos
 from intradp_ros.nodes.camera_node import CameraNode
 from intradp_ros.nodes.device_node import DeviceNode
 from intradp_ros.nodes.edge_node import EdgeNode
@@ -391,6 +392,102 @@ def test_the_parameter_server_plans_and_the_device_keeps_its_plan(graph, profile
     graph.call(server.destroy_node)
     graph.nodes.remove(server)
     assert device.session.settings.way == 'local'
+
+
+class Plans:
+    """A device, the test's word for its link, and what the parameter server says and does."""
+
+    def __init__(self, graph, **device):
+        self.graph, self.plans, self.said = graph, [], {}
+        self.options = device
+        probe = graph.probe()
+        probe.create_subscription(Plan, 'intradp/plan', self.plans.append, qos.LATCHED)
+        probe.create_subscription(DiagnosticArray, '/diagnostics', self._hear, 10)
+        self.link = probe.create_publisher(LinkState, 'intradp/link', qos.LINK)
+        self.start_device()
+
+    def start_device(self):
+        self.device = started(self.graph, DeviceNode, **self.options)
+        self.graph.call(self.device.destroy_timer, self.device._work_timers[0])
+
+    def end(self, node):
+        """Take a node away as if its process had died."""
+        self.graph.nodes.remove(node)
+        self.graph.call(getattr(node, 'close', lambda: None))
+        self.graph.executor.remove_node(node)
+        self.graph.call(node.destroy_node)
+
+    def _hear(self, array):
+        self.said |= {s.name.rpartition('/')[2]: s for s in array.status}
+
+    def figures(self):
+        """Summary and figures of the server's diagnostics, as far as they have come."""
+        said = self.said.get('parameter_server: plan', DiagnosticStatus())
+        return said.message, {v.key: v.value for v in said.values}
+
+    def tile_count(self):
+        return self.device.get_parameter('tile_count').value
+
+    def tell(self, count, **link):
+        """Say how the link is until the device has so many tiles."""
+        def reached():
+            self.link.publish(link_state(**link))
+            return self.tile_count() == count
+        self.graph.wait(reached)
+
+
+def test_a_link_that_trembles_changes_no_plan_and_reasons_are_in_diagnostics(graph):
+    system = Plans(graph)
+    server = graph.add(ParameterServer, period=0.1)
+    system.tell(3, cost_ms=5.0)
+    system.tell(10)
+    graph.wait(lambda: system.plans)
+    number = system.plans[-1].number
+    for i in range(40):
+        system.link.publish(link_state(1e6 * (0.85, 1.15)[i % 2], cost_ms=(1.3, 1.6)[i % 2]))
+        time.sleep(0.05)
+    assert system.tile_count() == 10 and system.plans[-1].number == number == server._number
+    graph.wait(lambda: 'MB/s' in system.figures()[0])
+    assert graph.call(system.device.set_parameters, [Value('tile_count', value=7)])[0].successful
+    graph.wait(lambda: system.figures()[1].get('pinned by an operator: tile_count') == '7')
+
+
+def test_the_parameter_server_dies_and_another_goes_on(graph):
+    system = Plans(graph)
+    server = graph.add(ParameterServer, period=0.1)
+    system.tell(3, cost_ms=5.0)
+    graph.wait(lambda: system.plans and system.plans[-1].tile_count == 3)
+    system.end(server)
+    for _ in range(5):
+        system.link.publish(link_state())
+        time.sleep(0.05)
+    assert system.tile_count() == 3  # nobody decides: the last plan stays
+    graph.add(ParameterServer, period=0.1)
+    system.tell(10)
+    graph.wait(lambda: system.plans[-1].tile_count == 10)
+
+
+def test_a_device_that_comes_back_is_given_its_plan_again(graph):
+    system = Plans(graph)
+    server = graph.add(ParameterServer, period=0.1, deadline_ms=777.0)
+    system.tell(3, cost_ms=5.0)
+    assert graph.call(system.device.set_parameters, [Value('codec', value='zlib')])[0].successful
+    graph.wait(lambda: server._owner.pinned)
+    system.end(system.device)
+    graph.wait(lambda: 'not answer' in system.figures()[0])
+    assert server._pending is None
+    system.start_device()
+    system.tell(3, cost_ms=5.0)
+    assert system.device.get_parameter('deadline_ms').value == 777.0
+    assert not server._owner.pinned  # what the operator had set is gone
+
+
+def test_a_request_that_is_never_answered_is_made_again(graph, monkeypatch):
+    monkeypatch.setattr(parameter_server, 'ANSWER', 0.3)
+    system = Plans(graph)
+    server = graph.add(ParameterServer, period=0.1)
+    server._pending, server._asked = Future(), time.monotonic()  # its device was killed
+    system.tell(3, cost_ms=5.0)
 
 
 @settings(max_examples=100, deadline=None,

@@ -20,3 +20,12 @@ def test_an_operator_pins_and_release_gives_back():
     assert owner.on_changed('tile_count', 4)
     owner.release('tile_count')
     assert owner.request('tile_count', 12)
+
+
+def test_what_a_restarted_device_no_longer_has_is_the_operators_no_more():
+    owner = Ownership()
+    owner.on_changed('tile_count', 3)
+    owner.on_changed('codec', 'zlib')
+    owner.on_seen({'tile_count': 8, 'codec': 'zlib'})
+    assert owner.pinned == {'codec': 'zlib'}
+    assert owner.request('tile_count', 12)
