@@ -14,7 +14,9 @@ from math import ceil, floor
 
 from intradp_ros.model.graph import Graph
 from intradp_ros.planning.plan import Setup
+from intradp_ros.planning.shares import device_rows
 from intradp_ros.planning.timeline import Task
+from intradp_ros.planning.ways import answer
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def work(graph: Graph, segment: Sequence[int], shares: Sequence[float],
 
     def settle(tensor: int, share: float) -> None:
         # The device's part of what leaves the segment is sent; the edge computes from there on.
-        given = rows[tensor] if share == 1 else _part(graph, tensor, share)
+        given = rows[tensor] if share == 1 else device_rows(graph, tensor, share)
         edge[tensor] = min(own[tensor], max(later[tensor], given))
         if later[tensor] < edge[tensor]:
             slices[tensor] = later[tensor], edge[tensor]
@@ -82,11 +84,6 @@ def work(graph: Graph, segment: Sequence[int], shares: Sequence[float],
                 first[i] = min(first[i], begin)
     settle(graph.input, 1.0)
     return Work(tuple(device), tuple(edge), slices)
-
-
-def _part(graph: Graph, tensor: int, share: float) -> int:
-    meta = graph.tensors[tensor]
-    return int(share > 0) if meta.layout.dim is None else round(share * meta.rows)
 
 
 def schedule(setup: Setup, segment: Sequence[int], work: Work
@@ -141,7 +138,4 @@ def schedule(setup: Setup, segment: Sequence[int], work: Work
         if edge[place] or waits[place]:
             previous = (add(Task('edge', edge[place], after=(*waits[place], *previous),
                                  label=f'segment {place}')),)
-    previous = (add(Task('edge', setup.edge.after, after=(*waits[segments], *previous),
-                         label='postprocess')),)
-    return tasks, (add(Task('downlink', size=setup.device.result_bytes, after=previous,
-                            label='detections')),)
+    return tasks, answer(setup, tasks, (*waits[segments], *previous))

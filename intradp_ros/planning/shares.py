@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from intradp_ros.model.graph import Graph
 from intradp_ros.planning.plan import Setup
 from intradp_ros.planning.timeline import Task
+from intradp_ros.planning.ways import answer
 
 
 def tied(graph: Graph) -> list[int]:
@@ -172,9 +173,7 @@ def schedule(setup: Setup, shares: Sequence[float], costs: Costs | None = None
     if run:
         device, edge = compute(run)
     if answered_by_edge(graph, shares):
-        last = add(Task('edge', setup.edge.after, after=(edge,), label='postprocess'))
-        return tasks, (add(Task('downlink', size=setup.device.result_bytes, after=(last,),
-                                label='detections')),)
+        return tasks, answer(setup, tasks, (edge,))
     after = {device, *(sent[t][1] for t in graph.outputs if t in sent)} - {-1}
     return tasks, (add(Task('device', setup.device.after, after=tuple(after),
                             label='postprocess')),)

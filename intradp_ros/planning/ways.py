@@ -6,12 +6,11 @@ is the sequential one.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from math import ceil
 
 from intradp_ros.planning import bands
 from intradp_ros.planning.link import Link
-from intradp_ros.planning.plan import Encoding, Plan, Setup
+from intradp_ros.planning.plan import Plan, Setup
 from intradp_ros.planning.profile import Profile
 from intradp_ros.planning.timeline import Task
 
@@ -63,7 +62,7 @@ def sequential(setup: Setup, head: Collection[int], planner: str,
                           label=graph.tensors[tensor].name))
     decode = setup.encoding.decode * setup.input_elements if graph.input in crossing else 0.0
     tasks.append(Task('edge', decode + setup.edge.of(rest), after=tuple(sends), label='rest'))
-    ends = _answer(setup, tasks, (len(tasks) - 1,))
+    ends = answer(setup, tasks, (len(tasks) - 1,))
     merge = ' + '.join(graph.tensors[t].name for t in crossing)
     return Plan(planner, 'cut' if head else 'offload', fixed(tasks, ends), merge,
                 device_share=float(bool(head)))
@@ -80,13 +79,11 @@ def crossing_tensors(setup: Setup, head: Collection[int]) -> list[int]:
     return sorted(made & (wanted | set(graph.outputs)))
 
 
-def streamed(setup: Setup, merge: int, tiles: int, planner: str, hedge: bool = False,
-             encoding: Encoding | None = None) -> Plan:
+def streamed(setup: Setup, merge: int, tiles: int, planner: str, hedge: bool = False) -> Plan:
     """
     Cut at one tensor, band by band: each band leaves when it is ready, and the edge begins with
     the first. `merge` is the input for streamed offload.
     """
-    setup = replace(setup, encoding=encoding) if encoding else setup
     graph = setup.graph
     tensor = graph.tensors[merge]
     ends = bands.boundaries(tensor.rows, tiles)
@@ -109,7 +106,7 @@ def streamed(setup: Setup, merge: int, tiles: int, planner: str, hedge: bool = F
         after = (len(tasks) - 1, *feeds[-1:])
         feeds.append(len(tasks))
         tasks.append(Task('edge', decode + edge[number], after=after, label=f'band {number}'))
-    finish = _answer(setup, tasks, (feeds[-1],))
+    finish = answer(setup, tasks, (feeds[-1],))
     if hedge:
         finish += _hedge(setup, tasks, _after(setup, merge), len(shares))
     way = 'offload' if is_input else 'cut'
@@ -199,7 +196,7 @@ def _joined(setup: Setup, merge: int, ends: Sequence[int], own: int | None, hedg
             previous = (len(tasks) - 1,)
             feeds.append(len(tasks) - 1)
         tasks.append(Task('edge', rest[met], after=tuple(feeds), label='rest'))
-        finish = _answer(setup, tasks, (len(tasks) - 1,))
+        finish = answer(setup, tasks, (len(tasks) - 1,))
         if hedge:
             finish += _hedge(setup, tasks, sum(missing[met:]) + _after(setup, merge), count)
         return tasks, finish
@@ -277,14 +274,14 @@ def divided(setup: Setup, share: float, halo: int, tiles: int, planner: str) -> 
         feeds.append(len(tasks) - 1)
     tasks.append(Task('device', mine, after=(0,), label='band 0'))
     own = len(tasks) - 1
-    answer = _answer(setup, tasks, (feeds[-1],))
-    tasks.append(Task('device', setup.device.after, after=(own, *answer), label='postprocess'))
+    back = answer(setup, tasks, (feeds[-1],))
+    tasks.append(Task('device', setup.device.after, after=(own, *back), label='postprocess'))
     return Plan(planner, 'divided', fixed(tasks, (len(tasks) - 1,)),
                 graph.tensors[graph.input].name, tiles, share, exact=False,
                 note=f'halo of {halo} rows')
 
 
-def _answer(setup: Setup, tasks: list[Task], after: tuple[int, ...]) -> tuple[int, ...]:
+def answer(setup: Setup, tasks: list[Task], after: tuple[int, ...]) -> tuple[int, ...]:
     """Add postprocessing on the edge and the way back; give the tasks that end the frame."""
     tasks.append(Task('edge', setup.edge.after, after=after, label='postprocess'))
     tasks.append(Task('downlink', size=setup.device.result_bytes, after=(len(tasks) - 1,),

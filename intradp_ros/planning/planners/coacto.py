@@ -25,6 +25,7 @@ from intradp_ros.planning.mesh import Tile
 from intradp_ros.planning.plan import Objective, Plan, Setup
 from intradp_ros.planning.planners.intra_dp import NO_GEOMETRY
 from intradp_ros.planning.timeline import Task
+from intradp_ros.planning.ways import answer
 
 BANDS = 16
 
@@ -102,8 +103,7 @@ class _Frame:
 
     def run(self) -> '_Frame':
         """Play the frame to its end."""
-        setup, tiles = self.setup, self.tiles
-        last = len(tiles) - 1
+        tiles, last = self.tiles, len(self.tiles) - 1
         device_end = self._device()
         while self.events:
             now, _, kind, tile = heapq.heappop(self.events)
@@ -123,10 +123,7 @@ class _Frame:
             self._send(now)
             self._compute(now)
         if last in self.provider:
-            after = self._add(Task('edge', setup.edge.after, after=(self.provider[last],),
-                                   label='postprocess'))
-            self.ends += (self._add(Task('downlink', size=setup.device.result_bytes,
-                                         after=(after,), label='detections')),)
+            self.ends += answer(self.setup, self.tasks, (self.provider[last],))
         return self
 
     def _add(self, task: Task) -> int:
