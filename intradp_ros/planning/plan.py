@@ -2,11 +2,11 @@
 What planners take and give: `plan(setup, link, objective) -> Plan`, one file each.
 
 A plan is made for a link that is assumed, and says for any link what the two sides would then do
-(`Plan.tasks`): so it can be judged on a link that turns out different.
+(`Plan.script`): so it can be judged on a link that turns out different.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from intradp_ros.errors import ParameterError
@@ -107,7 +107,7 @@ class Plan:
     it. `merge` names the tensor that device and edge meet at ('' when nothing crosses, the
     input's name for offload; several names joined by ' + ' for a cut through several tensors).
     `device_share` is the share of its rows that the device is expected to compute. `way` is one
-    of the words of the design note: local, offload, cut, streamed offload, streamed cut, meeting.
+    of local, offload, cut, streamed offload, streamed cut, meeting, split, divided: see ways.py.
     """
 
     planner: str
@@ -128,10 +128,6 @@ class Plan:
         """Way ("streamed" left out) and merge tensor ('' for the input), as nodes name them."""
         way = self.way.removeprefix('streamed ')
         return way, '' if way == 'offload' else self.merge
-
-    def named(self, planner: str, note: str = '') -> 'Plan':
-        """Give the same plan under another planner's name."""
-        return replace(self, planner=planner, note=note or self.note)
 
 
 class Planner(Protocol):

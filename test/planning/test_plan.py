@@ -66,4 +66,3 @@ def test_a_plan_that_never_ends_is_never_the_best(demo_setup):
 def test_the_first_of_equals_is_taken(demo_setup):
     plans = [plan('a', Task('device', 1)), plan('b', Task('device', 1))]
     assert best(demo_setup, plans, LINK, Objective()).planner == 'a'
-    assert best(demo_setup, plans[::-1], LINK, Objective()).named('c').planner == 'c'
