@@ -203,6 +203,11 @@ class Graph:
                 wanted.update(set(operator.inputs) - set(stop))
         return found[::-1]
 
+    def rest(self, targets: Sequence[int]) -> list[Operator]:
+        """Operators that the targets do not need, in order: all but their `ancestors`."""
+        head = {o.id for o in self.ancestors(targets)}
+        return [o for o in self.operators if o.id not in head]
+
     def merge_candidates(self) -> list[Tensor]:
         """
         Tensors through which everything passes, input first: the cuts that one tensor crosses.

@@ -2,8 +2,8 @@
 What bands cost: seconds of each step of a wavefront, without running it.
 
 Band costs do not depend on the link, so planners compute them once for a setup and then only
-simulate. All functions take the boundaries of bands as rows of one tensor, ascending from 0 to
-its rows, and give one figure for each band.
+simulate. Functions of bands take their boundaries as rows of one tensor, from 0 to its rows or,
+where bands come from below, the other way round.
 """
 
 from bisect import bisect_left, bisect_right
@@ -44,34 +44,20 @@ def needed_begins(graph: Graph, operators: Sequence[Operator], target: int, a: i
     return begins
 
 
-def computed(profile: Profile, target: int, ends: Sequence[int]) -> list[float]:
+def computed(profile: Profile, target: int, ends: Sequence[int],
+             from_below: bool = False) -> list[float]:
     """
-    Seconds to compute `target` in bands from the top, on demand: each row of each operator once.
+    Seconds to compute `target` in bands, on demand: each row of each operator once.
+
+    :param ends: boundaries of the bands, from 0 up; with `from_below` from the tensor's rows
+        down.
     """
     graph = profile.graph
     operators = graph.ancestors([target])
-    before, costs = [0] * len(graph.tensors), []
-    for b in ends[1:]:
-        after = needed_ends(graph, operators, target, b)
-        costs.append(sum(profile.seconds[o.id](after[o.output] - before[o.output])
-                         for o in operators))
-        before = after
-    return costs
-
-
-def computed_from_below(profile: Profile, target: int, begins: Sequence[int]) -> list[float]:
-    """
-    Seconds to compute `target` in bands from the bottom; `begins` descend from its rows.
-    """
-    graph = profile.graph
-    operators = graph.ancestors([target])
-    before, costs = [t.rows for t in graph.tensors], []
-    for a in begins[1:]:
-        after = needed_begins(graph, operators, target, a)
-        costs.append(sum(profile.seconds[o.id](before[o.output] - after[o.output])
-                         for o in operators))
-        before = after
-    return costs
+    needed = needed_begins if from_below else needed_ends
+    there = [needed(graph, operators, target, end) for end in ends]
+    return [sum(profile.seconds[o.id](abs(after[o.output] - before[o.output])) for o in operators)
+            for before, after in zip(there, there[1:])]
 
 
 def resumed(profile: Profile, source: int, ends: Sequence[int], from_below: bool = False,
@@ -88,7 +74,7 @@ def resumed(profile: Profile, source: int, ends: Sequence[int], from_below: bool
     there = reached(profile, source, ends, from_below)
     if complete:
         there[-1] = [t.rows for t in graph.tensors]
-    operators = _after(graph, source)
+    operators = graph.rest([source])
     return [sum(profile.seconds[o.id](after[o.output] - before[o.output]) for o in operators)
             for before, after in zip(there, there[1:])]
 
@@ -103,7 +89,7 @@ def left_between(profile: Profile, source: int, ends: Sequence[int]) -> list[flo
     graph = profile.graph
     above = reached(profile, source, ends)
     below = reached(profile, source, ends[::-1], from_below=True)[::-1]
-    operators = _after(graph, source)
+    operators = graph.rest([source])
     return [sum(profile.seconds[o.id](graph.tensors[o.output].rows - p[o.output] - q[o.output])
                 for o in operators) for p, q in zip(above, below)]
 
@@ -118,7 +104,7 @@ def reached(profile: Profile, source: int, ends: Sequence[int],
     graph = profile.graph
     rows = [t.rows for t in graph.tensors]
     least = profile.least_rows or [1] * len(graph.operators)
-    operators = _after(graph, source)
+    operators = graph.rest([source])
     there = [[0] * len(rows)]
     for end in ends[1:]:
         now = list(there[-1])
@@ -130,12 +116,6 @@ def reached(profile: Profile, source: int, ends: Sequence[int],
                 now[o.output] = most
         there.append(now)
     return there
-
-
-def _after(graph: Graph, source: int) -> list[Operator]:
-    """Operators that a tensor does not need."""
-    head = {o.id for o in graph.ancestors([source])}
-    return [o for o in graph.operators if o.id not in head]
 
 
 def _computable(need, held: int, input_rows: int, rows: int, from_below: bool) -> int:

@@ -160,12 +160,12 @@ def _joined(setup: Setup, merge: int, ends: Sequence[int], own: int | None, hedg
     raw_sizes = [setup.input_bytes * part for part in parts]
     encode = [setup.encoding.encode * setup.input_elements * part for part in parts]
     decode = [setup.encoding.decode * setup.input_elements * part for part in parts]
-    below = bands.computed_from_below(setup.edge, merge, ends[::-1])[::-1]
+    below = bands.computed(setup.edge, merge, ends[::-1], from_below=True)[::-1]
     down = bands.resumed(setup.edge, merge, ends, complete=False)
     up = bands.resumed(setup.edge, merge, ends[::-1], from_below=True, complete=False)[::-1]
     rest = bands.left_between(setup.edge, merge, ends)
     # What a local result costs the device for bands that it has not computed.
-    missing = bands.computed_from_below(setup.device, merge, ends[::-1])[::-1]
+    missing = bands.computed(setup.device, merge, ends[::-1], from_below=True)[::-1]
 
     def script(link: Link) -> tuple[Sequence[Task], Sequence[int]]:
         met = meet(setup.device.before, device, sizes, raw_sizes, link) if own is None else own

@@ -29,13 +29,10 @@ def stages(graph: Graph, merge: int, steps: int = STEPS) -> tuple[int, ...]:
     Work is multiply-adds and elements written. Whole tensors, not bands of the outputs: a band of
     a deep tensor needs most of what comes before it, and would not be a small step.
     """
-    head = {o.id for o in graph.ancestors([merge])}
     work = _work(graph)
     size = max(1, sum(work.values()) // steps)
     found, done = [], 0
-    for operator in graph.operators:
-        if operator.id in head:
-            continue
+    for operator in graph.rest([merge]):
         done += work[operator.id]
         if done >= size:
             found.append(operator.output)

@@ -34,10 +34,8 @@ def counted(graph, way, tensor, ends, least=()):
     profile = replace(profile, seconds=tuple(
         lambda rows, i=o.id: calls.append((i, rows)) or float(rows) for o in graph.operators),
         least_rows=tuple(least))
-    if way.startswith('resumed'):
-        costs = bands.resumed(profile, tensor, ends, from_below=way == 'resumed_from_below')
-    else:
-        costs = getattr(bands, way)(profile, tensor, ends)
+    seconds = bands.resumed if way.startswith('resumed') else bands.computed
+    costs = seconds(profile, tensor, ends, from_below=way.endswith('from_below'))
     each = len(calls) // len(costs)
     found = []
     for number, cost in enumerate(costs):
