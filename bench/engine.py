@@ -25,8 +25,9 @@ from tqdm import tqdm
 
 from intradp_ros.model import registry
 from intradp_ros.model.capture import capture
+from intradp_ros.tiling import tiles
 from intradp_ros.tiling.engine import Engine
-from intradp_ros.tiling.survey import even_bands, feed_all, relative_error, stride_8
+from intradp_ros.tiling.survey import feed_all, relative_error, stride_8
 
 MODELS = [
     'mobilenet_v2',
@@ -79,7 +80,7 @@ def variants(
     runs = {
         'eager': eager,
         'engine': lambda: feed_all(engine, image, [(0, rows)]),
-        'wavefront': lambda: feed_all(engine, image, even_bands(rows, bands)),
+        'wavefront': lambda: feed_all(engine, image, tiles.bands(rows, bands)),
     }
     middle = stride_8(graph)
     if middle is not None:

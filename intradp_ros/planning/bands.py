@@ -13,12 +13,6 @@ from intradp_ros.model.graph import Graph, Operator
 from intradp_ros.planning.profile import Profile
 
 
-def boundaries(rows: int, count: int) -> list[int]:
-    """Ends of `count` bands (or as many as there are rows), heights as equal as can be, with 0."""
-    count = max(1, min(count, rows))
-    return [rows * i // count for i in range(count + 1)]
-
-
 def needed_ends(graph: Graph, operators: Sequence[Operator], target: int, b: int) -> list[int]:
     """Rows [0, end) of every tensor, by id, that rows [0, b) of `target` depend on."""
     ends = [0] * len(graph.tensors)

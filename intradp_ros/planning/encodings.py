@@ -8,6 +8,7 @@ import numpy as np
 from intradp_ros.planning.plan import Encoding
 from intradp_ros.planning.profile import CodecCost, Profile
 from intradp_ros.tiling.codec import CODECS
+from intradp_ros.tiling.tiles import bands
 
 # Input rows are encoded tile by tile.
 TILES = 8
@@ -21,17 +22,16 @@ def measure_codecs(pixels: np.ndarray, passes: int = 7,
     :param pixels: uint8 (height, width, 3), an image of what a camera may see: how far it can be
         compressed depends on it.
     """
-    ends = [len(pixels) * i // TILES for i in range(TILES + 1)]
-    bands = [pixels[a:b] for a, b in zip(ends, ends[1:]) if a < b]
+    tiles = [pixels[a:b] for a, b in bands(len(pixels), TILES)]
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in CODECS}
     sizes: dict[str, int] = {}
     for _ in range(passes + 1):
         for name, codec in CODECS.items():
             begin = clock()
-            coded = [codec.encode(band) for band in bands]
+            coded = [codec.encode(tile) for tile in tiles]
             middle = clock()
-            for data, band in zip(coded, bands):
-                codec.decode(memoryview(data), (len(band), pixels.shape[1], pixels.shape[2]))
+            for data, tile in zip(coded, tiles):
+                codec.decode(memoryview(data), (len(tile), pixels.shape[1], pixels.shape[2]))
             times[name].append((middle - begin, clock() - middle))
             sizes[name] = sum(map(len, coded))
     costs = []

@@ -23,10 +23,10 @@ from torch import Tensor as T
 from intradp_ros.errors import ParameterError
 from intradp_ros.model.detector import Detector
 from intradp_ros.model.graph import Graph, Kernel, Operator, Tensor
-from intradp_ros.planning import bands
 from intradp_ros.planning.encodings import measure_codecs
 from intradp_ros.planning.profile import Measured, Profile, Staircase
 from intradp_ros.tiling.engine import Engine
+from intradp_ros.tiling.rows import boundaries
 
 BANDS = 8
 LEAST_PASSES = 5
@@ -190,7 +190,7 @@ def _passes(engine: Engine, pixels: np.ndarray | T, budget: float,
         frame.feed(source, 0, rows, pixels)
         for _ in range(2):
             wholes.append(timed([0, rows]))
-            wavefronts.append(timed(bands.boundaries(rows, BANDS)))
+            wavefronts.append(timed(boundaries(rows, BANDS)))
         if number == 0:
             # The first pass lays out weights, compiles kernels and allocates memory.
             for times in (*(t for s in samples for t in s.values()), wholes, wavefronts):

@@ -13,6 +13,7 @@ from intradp_ros.model.graph import Tensor
 from intradp_ros.planning import bands
 from intradp_ros.planning.plan import Setup
 from intradp_ros.planning.profile import Profile
+from intradp_ros.tiling.rows import boundaries
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def tiles(setup: Setup, band_count: int = 16, most: int = 300) -> list[Tile]:
     """Cut a model into at most about `most` tiles, in the order of the model, input first."""
     graph = setup.graph
     source = graph.tensors[graph.input]
-    ends = bands.boundaries(source.rows, band_count)
+    ends = boundaries(source.rows, band_count)
     found = [Tile(source.name, n, (), setup.input_bytes * (b - a) / source.rows, (0.0, 0.0),
                   (setup.encoding.decode * setup.input_elements * (b - a) / source.rows,) * 2)
              for n, (a, b) in enumerate(zip(ends, ends[1:]))]
@@ -46,8 +47,8 @@ def tiles(setup: Setup, band_count: int = 16, most: int = 300) -> list[Tile]:
     for tensor in targets(setup.device, max(1, most // band_count - 2)):
         begin = len(found)
         found += _group(setup, previous, ends, first, tensor,
-                        bands.boundaries(tensor.rows, band_count))
-        ends = bands.boundaries(tensor.rows, band_count)
+                        boundaries(tensor.rows, band_count))
+        ends = boundaries(tensor.rows, band_count)
         previous, first = tensor, begin
     device = bands.resumed(setup.device, previous.id, ends)
     edge = bands.resumed(setup.edge, previous.id, ends)

@@ -13,6 +13,7 @@ from intradp_ros.planning.link import Link
 from intradp_ros.planning.plan import Plan, Setup
 from intradp_ros.planning.profile import Profile
 from intradp_ros.planning.timeline import Task
+from intradp_ros.tiling.rows import boundaries, boundaries_around
 
 # Bands of the merge tensor overtake raw rows, and both overtake a hedge.
 ENCODE, MERGE, RAW, HEDGE = -1, 0, 1, 9
@@ -86,7 +87,7 @@ def streamed(setup: Setup, merge: int, tiles: int, planner: str, hedge: bool = F
     """
     graph = setup.graph
     tensor = graph.tensors[merge]
-    ends = bands.boundaries(tensor.rows, tiles)
+    ends = boundaries(tensor.rows, tiles)
     is_input = merge == graph.input
     shares = [(b - a) / tensor.rows for a, b in zip(ends, ends[1:])]
     if is_input:
@@ -121,7 +122,7 @@ def meeting(setup: Setup, merge: int, tiles: int, planner: str, hedge: bool = Fa
     what the real link has carried: `meet`.
     """
     tensor = setup.graph.tensors[merge]
-    ends = bands.boundaries(tensor.rows, tiles)
+    ends = boundaries(tensor.rows, tiles)
     return Plan(planner, 'meeting', _joined(setup, merge, ends, None, hedge), tensor.name,
                 len(ends) - 1, 0.5)
 
@@ -134,12 +135,9 @@ def split(setup: Setup, merge: int, share: float, tiles: int, planner: str,
     """
     tensor = setup.graph.tensors[merge]
     rows = min(max(round(share * tensor.rows), 1), tensor.rows - 1)
-    own = min(max(round(tiles * rows / tensor.rows), 1), max(tiles - 1, 1))
-    upper = bands.boundaries(rows, own)
-    lower = bands.boundaries(tensor.rows - rows, max(1, tiles - own))
-    ends = [*upper, *(rows + b for b in lower[1:])]
-    return Plan(planner, 'split', _joined(setup, merge, ends, len(upper) - 1, hedge), tensor.name,
-                len(ends) - 1, rows / tensor.rows)
+    ends = boundaries_around(tensor.rows, rows, tiles)
+    return Plan(planner, 'split', _joined(setup, merge, ends, ends.index(rows), hedge),
+                tensor.name, len(ends) - 1, rows / tensor.rows)
 
 
 def _joined(setup: Setup, merge: int, ends: Sequence[int], own: int | None, hedge: bool):

@@ -11,9 +11,8 @@ import threading
 from dataclasses import dataclass
 
 from intradp_ros.model.graph import Graph, rows_needed
-from intradp_ros.tiling.rows import Interval
+from intradp_ros.tiling.rows import Interval, boundaries, boundaries_around
 from intradp_ros.tiling.split import Split
-from intradp_ros.tiling.tiles import bands
 
 
 @dataclass(frozen=True)
@@ -57,19 +56,13 @@ def layout(graph: Graph, split: Split, tile_count: int, meeting: bool) -> Layout
     rows = graph.tensors[split.merge].rows
     height = graph.tensors[graph.input].rows
     if meeting or split.device_rows in (0, rows):
-        ends = [0, *(b for _, b in bands(rows, tile_count))]
-        own = 0 if split.device_rows == 0 else len(ends) - 1
+        ends = boundaries(rows, tile_count)
     else:
-        # A band ends where the device's rows do.
-        mine = split.device_rows
-        share = min(max(round(tile_count * mine / rows), 1), max(tile_count - 1, 1))
-        ends = [0, *(b for _, b in bands(mine, share))]
-        own = len(ends) - 1
-        ends += [mine + b for _, b in bands(rows - mine, max(1, tile_count - share))]
+        ends = boundaries_around(rows, split.device_rows, tile_count)
     if split.merge == graph.input:
         return Layout(split.merge, tuple(ends), tuple(ends), 0, 0)
     raw = [rows_needed(graph, split.merge, a, rows)[0] for a in ends[:-1]] + [height]
-    limits = (len(ends) - 1, 0) if meeting else (own, own)
+    limits = (len(ends) - 1, 0) if meeting else (ends.index(split.device_rows),) * 2
     return Layout(split.merge, tuple(ends), tuple(raw), *limits)
 
 

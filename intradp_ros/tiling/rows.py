@@ -62,6 +62,29 @@ def covers(rows: Rows, a: int, b: int) -> bool:
     return a >= b or any(p <= a and b <= q for p, q in rows)
 
 
+def boundaries(rows: int, parts: int) -> list[int]:
+    """
+    Ends of `parts` bands of [0, rows) (or as many as there are rows), with 0.
+
+    Their heights differ by at most one.
+    """
+    parts = max(1, min(parts, rows))
+    return [rows * i // parts for i in range(parts + 1)]
+
+
+def boundaries_around(rows: int, place: int, parts: int) -> list[int]:
+    """
+    Ends of about `parts` bands of [0, rows), with 0, one of which ends at `place`.
+
+    Either side of it has one band at least, and else as many as its rows are of all.
+
+    :param place: above 0 and below `rows`.
+    """
+    above = min(max(round(parts * place / rows), 1), max(parts - 1, 1))
+    below = boundaries(rows - place, parts - above)
+    return [*boundaries(place, above), *(place + b for b in below[1:])]
+
+
 def as_rows(rows: Interval | Rows) -> Rows:
     """Read one interval, or several, as a set of rows."""
     if len(rows) == 2 and isinstance(rows[0], int):

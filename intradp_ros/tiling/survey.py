@@ -18,6 +18,7 @@ from intradp_ros.model.capture import capture
 from intradp_ros.model.detector import Detections, Geometry
 from intradp_ros.model.graph import Graph, Tensor, rows_needed
 from intradp_ros.model.registry import Entry, random_image
+from intradp_ros.tiling import tiles
 from intradp_ros.tiling.engine import Engine, Frame
 
 PARTITIONS = 2, 3, 8, 13
@@ -47,12 +48,6 @@ def partition(rows: int, bands: int, rng: random.Random) -> list[tuple[int, int]
     parts = list(zip(places, places[1:]))
     rng.shuffle(parts)
     return parts
-
-
-def even_bands(rows: int, bands: int) -> list[tuple[int, int]]:
-    """Cut [0, rows) into bands as equal as can be, from the top."""
-    places = [rows * i // bands for i in range(bands + 1)]
-    return [(a, b) for a, b in zip(places, places[1:]) if a < b]
 
 
 def feed_all(engine: Engine, image: T, parts: list[tuple[int, int]]) -> Frame:
@@ -176,14 +171,14 @@ def survey(entry: Entry, bands: int = 8, seed: int = 0, repeat: int = 3) -> dict
     for count in PARTITIONS:
         frame = feed_all(engine, image, partition(entry.height, count, rng))
         errors.append(relative_error(frame.outputs(), expected))
-    wave = feed_all(engine, image, even_bands(entry.height, bands))
+    wave = feed_all(engine, image, tiles.bands(entry.height, bands))
     errors.append(relative_error(wave.outputs(), expected))
     if max(errors) > TOLERANCE:
         problems.append(f'error {max(errors):.1e}')
     problems += _detections_differ(entry, image, frame.outputs(), expected)
     whole_seconds = seconds(lambda: feed_all(engine, image, [(0, entry.height)]), repeat)
     wave_seconds = seconds(
-        lambda: feed_all(engine, image, even_bands(entry.height, bands)), repeat
+        lambda: feed_all(engine, image, tiles.bands(entry.height, bands)), repeat
     )
     middle = stride_8(graph)
     upper, all_rows = half_seconds(engine, image, middle, repeat) if middle else (0.0, 0.0)

@@ -10,6 +10,7 @@ import numpy as np
 
 from intradp_ros.errors import TileError
 from intradp_ros.tiling.codec import Codec
+from intradp_ros.tiling.rows import boundaries
 
 
 @dataclass(frozen=True)
@@ -22,10 +23,9 @@ class Piece:
 
 
 def bands(rows: int, count: int) -> list[tuple[int, int]]:
-    """Cut [0, rows) into `count` bands whose heights differ by at most one, upper ones first."""
-    count = max(1, min(count, rows))
-    edges = [rows * i // count for i in range(count + 1)]
-    return list(zip(edges[:-1], edges[1:]))
+    """Cut [0, rows) into `count` bands as `boundaries` has them, upper ones first."""
+    ends = boundaries(rows, count)
+    return list(zip(ends, ends[1:]))
 
 
 def pieces(rows: np.ndarray, row_begin: int, codec: Codec, limit: int) -> Iterator[Piece]:

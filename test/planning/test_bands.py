@@ -15,6 +15,7 @@ from intradp_ros.model.capture import capture
 from intradp_ros.planning import bands
 from intradp_ros.planning.profile import estimated
 from intradp_ros.tiling.engine import least_heights
+from intradp_ros.tiling.rows import boundaries
 from intradp_ros.tiling.wavefront import Planner
 
 sys.path.insert(0, str(Path(__file__).parents[1] / 'tiling'))
@@ -70,7 +71,7 @@ def stepped(graph, way, tensor, ends, least=()):
 
 
 def ends_of(graph, way, tensor, count):
-    ends = bands.boundaries(graph.tensors[tensor].rows, count)
+    ends = boundaries(graph.tensors[tensor].rows, count)
     return ends[::-1] if way.endswith('below') else ends
 
 
@@ -126,7 +127,7 @@ def test_two_wavefronts_compute_every_row_once():
     rows = Counter({o.id: graph.tensors[o.output].rows for o in graph.operators})
     for tensor in graph.merge_candidates()[1:-2]:
         head = {o.id for o in graph.ancestors([tensor.id])}
-        ends = bands.boundaries(tensor.rows, 4)
+        ends = boundaries(tensor.rows, 4)
         above = bands.reached(profile, tensor.id, ends)
         for met in range(len(ends)):
             state = Planner(graph, [1] * len(graph.operators)).start(
@@ -146,11 +147,3 @@ def test_two_wavefronts_compute_every_row_once():
             assert all(steps[o] == (0 if o in head else top[graph.operators[o].output]
                                     + below[graph.operators[o].output]) for o in rows), met
         assert len(bands.left_between(profile, tensor.id, ends)) == len(ends)
-
-
-@given(st.integers(1, 500), st.integers(-3, 600))
-def test_boundaries(rows, count):
-    ends = bands.boundaries(rows, count)
-    heights = [b - a for a, b in zip(ends, ends[1:])]
-    assert ends[0] == 0 and ends[-1] == rows and len(heights) == max(1, min(count, rows))
-    assert min(heights) >= 1 and max(heights) - min(heights) <= 1

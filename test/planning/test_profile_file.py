@@ -16,6 +16,7 @@ from intradp_ros.planning import bands
 from intradp_ros.planning.profile import CodecCost, Measured, Power, estimated
 from intradp_ros.planning.profile_file import load, save
 from intradp_ros.planning.skeleton import need_from, plain_need
+from intradp_ros.tiling.rows import boundaries
 
 logging.getLogger('torch.__trace').propagate = False
 
@@ -67,7 +68,7 @@ def test_torchvision_models_survive(graph, tmp_path):
     assert_same_graph(found.graph, graph)
     assert replace(found, graph=graph) == profile
     assert load(file, graph) == profile
-    ends = bands.boundaries(graph.tensors[graph.input].rows, 5)
+    ends = boundaries(graph.tensors[graph.input].rows, 5)
     assert bands.resumed(found, graph.input, ends) == bands.resumed(profile, graph.input, ends)
     # People read it: an operator a line, and hardly a rule row by row.
     lines = file.read_text().splitlines()

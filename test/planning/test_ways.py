@@ -10,6 +10,7 @@ from intradp_ros.model.graph import rows_needed
 from intradp_ros.planning import bands, ways
 from intradp_ros.planning.link import Link
 from intradp_ros.planning.plan import Encoding, Objective, Setup, best, cost
+from intradp_ros.tiling.rows import boundaries
 
 BANDWIDTHS = (1e4, 3e5, 1e6, 3e6, 1e7, 5e7, 1e9)
 
@@ -85,7 +86,7 @@ def test_meeting_covers_every_row_with_what_it_needs_and_no_more(demo_setup):
         rows = graph.tensors[merge].rows
         for tiles in (1, 5, 16):
             plan = ways.meeting(demo_setup, merge, tiles, 'x')
-            ends = bands.boundaries(rows, tiles)
+            ends = boundaries(rows, tiles)
             for link in links():
                 tasks, _ = plan.script(link)
                 on = [t for t in tasks if t.resource == 'uplink']
@@ -116,7 +117,7 @@ def test_on_a_dead_link_a_hedge_is_local_inference(demo_setup):
                      ways.meeting(demo_setup, merge, 8, 'x', hedge=True)):
             frame = plan.run(dead)
             # Later only by the calls that bands cost.
-            device = sum(bands.computed(demo_setup.device, merge, bands.boundaries(
+            device = sum(bands.computed(demo_setup.device, merge, boundaries(
                 demo_setup.graph.tensors[merge].rows, 8)))
             head = demo_setup.device.of([o.id for o in demo_setup.graph.ancestors([merge])])
             assert local <= frame.latency + 1e-9

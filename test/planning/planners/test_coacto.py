@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from intradp_ros.planning import bands, mesh, ways
+from intradp_ros.planning import mesh, ways
 from intradp_ros.planning.link import Link
 from intradp_ros.planning.plan import Objective
 from intradp_ros.planning.planners import coacto
 from intradp_ros.tiling.engine import Engine
+from intradp_ros.tiling.rows import boundaries
 
 sys.path.insert(0, str(Path(__file__).parent))
 from small import even, pointwise, proportional, skipping  # noqa: E402
@@ -30,7 +31,7 @@ def test_a_tile_can_be_computed_from_the_tiles_it_needs(count):
 
     def rows(tile):
         tensor = graph.tensor(tile.tensor)
-        ends = bands.boundaries(tensor.rows, count)
+        ends = boundaries(tensor.rows, count)
         return tensor, ends[tile.band], ends[tile.band + 1]
 
     inner = [t for t in tiles if t.needs and t.tensor != 'outputs']
