@@ -1,7 +1,7 @@
 """Draw doc/images/halo.png: halo, wavefront and merge, from rules of a real small network."""
 
 import argparse
-import os
+from pathlib import Path
 
 import matplotlib
 import torch
@@ -9,6 +9,7 @@ from torch import nn
 
 from intradp_ros.model.capture import capture
 from intradp_ros.model.graph import Graph, rows_needed
+from intradp_ros.planning import picture
 from intradp_ros.tiling.engine import Engine
 
 matplotlib.use('Agg')
@@ -57,11 +58,11 @@ def tidy(ax, graph: Graph, title: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--output', default='doc/images/halo.png')
+    parser.add_argument('--output', type=Path, default='doc/images/halo.png')
     output = parser.parse_args().output
     image = torch.rand(1, 3, 32, 8)
     graph = capture(network(), image)
-    figure, axes = plt.subplots(1, 3, figsize=(12, 4.2))
+    figure, axes = plt.subplots(1, 3, figsize=(12, 4.2), dpi=110)
     last = graph.tensors[-1]
     a, b = last.rows // 2, last.rows
     for t in graph.tensors:
@@ -121,9 +122,8 @@ def main() -> None:
         f'{device[1]} input rows,\nedge (green) {edge[1] - edge[0]}; the halo (orange) on both',
     )
     figure.tight_layout()
-    os.makedirs(os.path.dirname(output) or '.', exist_ok=True)
-    figure.savefig(output + '.part', dpi=110, format='png')
-    os.replace(output + '.part', output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    picture.save(figure, output)
 
 
 if __name__ == '__main__':

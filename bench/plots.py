@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
 
 import expectation  # noqa: E402
+from intradp_ros.planning import picture  # noqa: E402
 from methods import METHODS  # noqa: E402
 
 Picture = tuple[str, Path]
@@ -153,6 +154,7 @@ def of_scale(found: dict, out: Path) -> list[Picture]:
 def save(figure, path: Path, title: str) -> Picture:
     """Write a picture."""
     figure.tight_layout()
-    figure.savefig(path, dpi=110)
+    figure.set_dpi(110)
+    picture.save(figure, path)
     plt.close(figure)
     return title, path

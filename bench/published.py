@@ -19,7 +19,6 @@ import argparse
 import csv
 import json
 from dataclasses import dataclass, replace
-from io import BytesIO
 from pathlib import Path
 from statistics import median
 
@@ -28,7 +27,7 @@ import torch
 from tqdm import tqdm
 
 from intradp_ros import files
-from intradp_ros.planning import ways
+from intradp_ros.planning import picture, ways
 from intradp_ros.planning.link import Link
 from intradp_ros.planning.plan import Encoding, Objective, Plan, Setup, best
 from intradp_ros.planning.planners import frontier, intra_dp
@@ -274,7 +273,7 @@ def markdown(results: list[dict]) -> str:
 
 def draw(results: list[dict], path: Path) -> None:
     """One panel a model: published points, simulated lines."""
-    figure, axes = plt.subplots(2, 2, figsize=(10, 7), constrained_layout=True)
+    figure, axes = plt.subplots(2, 2, figsize=(10, 7), dpi=110, constrained_layout=True)
     for ax, r in zip(axes.flat, results):
         for name, colour in (('offload', '#4c78a8'), ('intra_dp', '#f58518')):
             curve = r['published_ms'][name]
@@ -290,9 +289,7 @@ def draw(results: list[dict], path: Path) -> None:
                ylabel='ms', yscale='log')
         ax.grid(alpha=0.3, which='both')
     axes.flat[0].legend(fontsize=8)
-    picture = BytesIO()
-    figure.savefig(picture, format='png', dpi=110)
-    files.write(path, picture.getvalue())
+    picture.save(figure, path)
     plt.close(figure)
 
 

@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from math import isfinite
 from pathlib import Path
 
-from intradp_ros import files
+from intradp_ros.planning import picture
 from intradp_ros.planning.timeline import RESOURCES, Task, Timeline
 
 # Colours of Okabe and Ito (2008), which colour-blind people can tell apart.
@@ -49,12 +48,11 @@ def kind(task: Task, inputs: Sequence[str] = ()) -> str:
 
 def draw(charts: Sequence[Chart], path: Path) -> None:
     """
-    Write a PNG with one chart for each frame, all on the same scale.
+    Write a picture with one chart for each frame, all on the same scale.
 
-    :raises ParameterError: when the file cannot be written.
+    :raises ParameterError: when the file cannot be written, or has the suffix of no format.
     """
     # Matplotlib takes a second to import, and only pictures need it.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
@@ -76,9 +74,7 @@ def draw(charts: Sequence[Chart], path: Path) -> None:
     handles = [Patch(facecolor=COLOURS[k], label=MEANING[k]) for k in COLOURS if k in shown]
     figure.legend(handles=handles, loc='outside upper center', fontsize=8, frameon=False,
                   ncols=min(len(handles), 4 if columns == 1 else 8))
-    data = BytesIO()
-    FigureCanvasAgg(figure).print_png(data)
-    files.write(path, data.getvalue())
+    picture.save(figure, path)
 
 
 def _draw_one(axis, chart: Chart) -> set[str]:

@@ -97,6 +97,26 @@ class Objective:
     halo: int | None = None
     most_tiles: int = 32
 
+    def rank(self, latency: float, joules: float, busiest: Callable[[], float]
+             ) -> tuple[float, ...]:
+        """
+        Say how bad a frame is by its figures: smaller tuples are better.
+
+        :param latency: seconds.
+        :param joules: what the device draws.
+        :param busiest: gives the seconds of the busiest resource, where throughput is the goal.
+        :returns: what the objective rules out first, then its figure, then another one to decide
+            between equals.
+        """
+        over = max(0.0, joules - self.energy_cap) if self.energy_cap else 0.0
+        if self.goal == 'energy':
+            return over, joules, latency
+        if self.goal == 'deadline':
+            return over, max(0.0, latency - self.deadline), joules, latency
+        if self.goal == 'throughput':
+            return over, busiest(), latency
+        return over, latency, joules
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -138,22 +158,10 @@ class Planner(Protocol):
 
 
 def cost(setup: Setup, plan: Plan, link: Link, objective: Objective) -> tuple[float, ...]:
-    """
-    Say how bad a plan is on a link, by the objective: smaller tuples are better.
-
-    :returns: what the objective rules out first, then its figure, then latency.
-    """
+    """Say how bad a plan is on a link, by simulating a frame: smaller is better."""
     frame = plan.run(link)
-    joules = frame.energy(setup.device.power)
-    over = max(0.0, joules - objective.energy_cap) if objective.energy_cap else 0.0
-    if objective.goal == 'energy':
-        return over, joules, frame.latency
-    if objective.goal == 'deadline':
-        late = max(0.0, frame.latency - objective.deadline)
-        return over, late, joules, frame.latency
-    if objective.goal == 'throughput':
-        return over, max(frame.busy(r) for r in RESOURCES), frame.latency
-    return over, frame.latency, joules
+    return objective.rank(frame.latency, frame.energy(setup.device.power),
+                          lambda: max(frame.busy(r) for r in RESOURCES))
 
 
 def best(setup: Setup, plans: Sequence[Plan], link: Link, objective: Objective) -> Plan:

@@ -1,9 +1,8 @@
 """A picture of a profile: seconds by band height of the operators that cost most."""
 
-import io
 from pathlib import Path
 
-from intradp_ros import files
+from intradp_ros.planning import picture
 from intradp_ros.planning.profile import Profile
 
 
@@ -16,14 +15,12 @@ def plot(profile: Profile, path: Path, count: int = 8) -> None:
     """
     Draw the staircases: milliseconds over the share of the rows in one call.
 
-    :raises ParameterError: when the file cannot be written.
+    :raises ParameterError: when the file cannot be written, or has the suffix of no format.
     """
-    # Not pyplot: no display, and no state that outlives the picture.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    # Matplotlib takes a second to import, and only pictures need it.
     from matplotlib.figure import Figure
-    figure = Figure(figsize=(8, 5), layout='constrained')
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    figure = Figure(figsize=(8, 5), dpi=120, layout='constrained')
+    axes = figure.subplots()
     for i in costliest(profile, count):
         operator, steps = profile.graph.operators[i], profile.seconds[i]
         rows = profile.graph.tensors[operator.output].rows
@@ -33,6 +30,4 @@ def plot(profile: Profile, path: Path, count: int = 8) -> None:
              title=f'{profile.model} on {profile.processor}, threads: {profile.threads}')
     axes.legend(fontsize='small')
     axes.grid(alpha=0.3)
-    data = io.BytesIO()
-    figure.savefig(data, format=path.suffix.lstrip('.') or 'png', dpi=120)
-    files.write(path, data.getvalue())
+    picture.save(figure, path)

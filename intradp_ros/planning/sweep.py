@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from io import BytesIO
 from math import exp, isfinite, log
 from pathlib import Path
 
-from intradp_ros import files
 from intradp_ros.errors import ParameterError
+from intradp_ros.planning import picture
 from intradp_ros.planning.link import Link
 from intradp_ros.planning.plan import Objective, Planner, Setup
 
@@ -71,12 +70,11 @@ def sweep(setup: Setup, planners: Mapping[str, Planner], over: Iterable[float], 
 
 def draw(result: Sweep, title: str, path: Path) -> None:
     """
-    Write a PNG: latency against bandwidth, both logarithmic, the bound as a dashed line.
+    Write a picture: latency against bandwidth, both logarithmic, the bound as a dashed line.
 
-    :raises ParameterError: when the file cannot be written.
+    :raises ParameterError: when the file cannot be written, or has the suffix of no format.
     """
     # Matplotlib takes a second to import, and only pictures need it.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
@@ -123,6 +121,4 @@ def draw(result: Sweep, title: str, path: Path) -> None:
     axis.set_title(title, fontsize=10, loc='left')
     axis.spines[['top', 'right']].set_visible(False)
     figure.legend(loc='outside right upper', fontsize=9, frameon=False)
-    data = BytesIO()
-    FigureCanvasAgg(figure).print_png(data)
-    files.write(path, data.getvalue())
+    picture.save(figure, path)

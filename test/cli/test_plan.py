@@ -131,6 +131,7 @@ def test_the_table_is_for_people(file, capsys):
     (['--bandwidth', '5', '--planner', 'local', '--sweep', 'x.png', '--from', '9', '--to', '1'],
      'sweep'),
     (['--bandwidth', '5', '--planner', 'local', '--gantt', 'no/such/folder/x.png'], 'write'),
+    (['--bandwidth', '5', '--planner', 'local', '--gantt', 'x.words'], 'x.words'),
     (['--bandwidth', '5', '--profile', 'no_such_file'], 'no_such_file'),
 ])
 def test_bad_options_are_an_error_in_one_line(file, capsys, words, text, tmp_path, monkeypatch):

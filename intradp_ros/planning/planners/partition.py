@@ -99,16 +99,8 @@ class Cut:
 
     def key(self, link: Link, objective: Objective, power: Power) -> tuple[float, ...]:
         """Give what `plan.cost` gives for the cut's plan, from its totals alone."""
-        latency = self.figures(link, LATENCY)
-        energy = self.figures(link, joules(power))
-        over = max(0.0, energy - objective.energy_cap) if objective.energy_cap else 0.0
-        if objective.goal == 'energy':
-            return over, energy, latency
-        if objective.goal == 'deadline':
-            return over, max(0.0, latency - objective.deadline), energy, latency
-        if objective.goal == 'throughput':
-            return over, self.busiest(link), latency
-        return over, latency, energy
+        return objective.rank(self.figures(link, LATENCY), self.figures(link, joules(power)),
+                              lambda: self.busiest(link))
 
 
 @dataclass(frozen=True)
