@@ -11,15 +11,12 @@ tried. Times of decisions are measured, in turn within one process, in seconds o
 """
 
 import argparse
-import json
 import os
 import platform
-import subprocess
 import sys
 import warnings
 import zlib
 from dataclasses import replace
-from pathlib import Path
 from statistics import median
 from time import process_time
 
@@ -28,10 +25,11 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from intradp_ros import files
+import record
 from intradp_ros.model import registry
 from intradp_ros.model.capture import capture
 from intradp_ros.planning.link import Link
+from intradp_ros.planning.measure import processor
 from intradp_ros.planning.plan import Encoding, Objective, Setup
 from intradp_ros.planning.planners import cic, min_cut
 from intradp_ros.planning.planners.partition import LATENCY, Partition, partition
@@ -137,14 +135,6 @@ def table_of(result: dict) -> str:
     return '\n'.join(lines) + '\n'
 
 
-def cpu_name() -> str:
-    try:
-        with open('/proc/cpuinfo') as file:
-            return next(line.split(':')[1].strip() for line in file if 'model name' in line)
-    except (OSError, StopIteration):
-        return platform.machine()
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0])
     parser.add_argument('names', nargs='*', metavar='NAME', default=MODELS)
@@ -153,24 +143,16 @@ def main() -> int:
     args = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter('ignore')
-    commit = subprocess.run(['git', 'rev-parse', '--short', 'HEAD'], capture_output=True,
-                            text=True, cwd=os.path.dirname(__file__)).stdout.strip()
-    result = {'cpu': cpu_name(), 'python': platform.python_version(),
-              'networkx': networkx.__version__, 'commit': commit,
-              'bandwidths': args.bandwidths, 'rows': []}
-    if args.output and os.path.exists(args.output + '.json'):
-        with open(args.output + '.json') as file:
-            earlier = json.load(file)
-        if {**earlier, 'rows': []} == result:
-            result = earlier
+    fresh = {'cpu': processor(), 'python': platform.python_version(),
+             'networkx': networkx.__version__, 'commit': record.commit(),
+             'bandwidths': args.bandwidths, 'rows': []}
+    result = record.continued(args.output, fresh, 'rows')
     for name in tqdm(args.names, unit='model'):
         found = measure(name, args.bandwidths)
         result['rows'] = [r for r in result['rows'] if r['model'] != name]
         result['rows'] += [{**row, 'load': found['load']} for row in found['rows']]
         if args.output:
-            files.write(Path(args.output + '.json'),
-                        (json.dumps(result, indent=1) + '\n').encode())
-            files.write(Path(args.output + '.md'), table_of(result).encode())
+            record.write(args.output, result, table_of(result))
     print(table_of(result))
     return 0
 

@@ -7,7 +7,6 @@ import argparse
 import os
 import platform
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +17,9 @@ import torch
 import bench_model
 import expectation
 import grid
+import record
 from intradp_ros.errors import IntraDPError
+from intradp_ros.planning.measure import processor
 from intradp_ros.version import version
 from testbed import summary
 from testbed.bed import Processor, TestBed, default_processors
@@ -30,19 +31,13 @@ NO_DEADLINE = 60000.0
 
 def host(args: argparse.Namespace) -> dict[str, object]:
     """Say what was measured where."""
-    def said(*line: str) -> str:
-        done = subprocess.run(line, capture_output=True, text=True,
-                              cwd=Path(__file__).parent)
-        return done.stdout.strip()
-    cpu = next((line.split(':')[1].strip() for line in Path('/proc/cpuinfo').read_text()
-                .splitlines() if 'model name' in line), platform.machine())
     robot, edge = default_processors()
     return {
-        'cpu': cpu, 'cores': os.cpu_count(), 'kernel': platform.release(),
+        'cpu': processor(), 'cores': os.cpu_count(), 'kernel': platform.release(),
         'python': platform.python_version(), 'torch': torch.__version__,
         'ros': os.environ.get('ROS_DISTRO', ''), 'rmw': 'rmw_fastrtps_cpp (UDP only)',
-        'intradp_ros': version(), 'commit': said('git', 'rev-parse', '--short', 'HEAD'),
-        'changed files': len(said('git', 'status', '--porcelain').splitlines()),
+        'intradp_ros': version(), 'commit': record.commit(),
+        'changed files': len(record.git('status', '--porcelain').splitlines()),
         'robot share of a core': args.share or robot.share, 'edge cores': list(edge.cores),
         'seed': args.seed}
 

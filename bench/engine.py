@@ -10,9 +10,7 @@ medians. Eager is `nn.Module` in channels_last under inference_mode.
 """
 
 import argparse
-import json
 import os
-import platform
 import sys
 import warnings
 from collections.abc import Callable
@@ -23,8 +21,10 @@ import torch
 import torchvision
 from tqdm import tqdm
 
+import record
 from intradp_ros.model import registry
 from intradp_ros.model.capture import capture
+from intradp_ros.planning.measure import processor
 from intradp_ros.tiling import tiles
 from intradp_ros.tiling.engine import Engine
 from intradp_ros.tiling.survey import feed_all, relative_error, stride_8
@@ -172,20 +172,6 @@ def table(result: dict) -> str:
     return '\n'.join(lines) + '\n'
 
 
-def cpu_name() -> str:
-    try:
-        with open('/proc/cpuinfo') as file:
-            return next(line.split(':')[1].strip() for line in file if 'model name' in line)
-    except (OSError, StopIteration):
-        return platform.machine()
-
-
-def write(path: str, text: str) -> None:
-    with open(path + '.part', 'w') as file:
-        file.write(text)
-    os.replace(path + '.part', path)
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0])
     parser.add_argument('names', nargs='*', metavar='NAME', default=MODELS)
@@ -197,24 +183,19 @@ def main() -> int:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     warnings.simplefilter('ignore')
-    result = {
-        'cpu': cpu_name(),
+    fresh = {
+        'cpu': processor(),
         'threads': args.threads,
         'torch': torch.__version__,
         'bands': args.bands,
         'models': [],
     }
-    if args.output and os.path.exists(args.output + '.json'):
-        with open(args.output + '.json') as file:
-            earlier = json.load(file)
-        if {**earlier, 'models': []} == result:
-            result = earlier
+    result = record.continued(args.output, fresh, 'models')
     for name in tqdm(args.names, unit='model'):
         row = measure(build(name), args.bands, args.repeat, args.compile)
         result['models'] = [r for r in result['models'] if r['model'] != name] + [row]
         if args.output:
-            write(args.output + '.json', json.dumps(result, indent=1) + '\n')
-            write(args.output + '.md', table(result))
+            record.write(args.output, result, table(result))
         torch.compiler.reset()
     print(table(result))
     return 0

@@ -20,11 +20,9 @@ is the plan's. Three questions, each answered side by side on one profile:
 """
 
 import argparse
-import json
 import math
 import os
 import platform
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -32,7 +30,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from intradp_ros.files import write
+import record
 from intradp_ros.planning import planners
 from intradp_ros.planning.bound import Limits
 from intradp_ros.planning.encodings import encodings
@@ -245,20 +243,18 @@ def main() -> int:
     parser.add_argument('--trace', metavar='F.csv', help='columns t_s and MB/s; default: drawn')
     parser.add_argument('--output', default='bench/results/frontier')
     args = parser.parse_args()
-    commit = subprocess.run(['git', 'rev-parse', '--short', 'HEAD'], capture_output=True,
-                            text=True).stdout.strip()
+    commit = record.commit()
     results = [measure(name, args) for name in tqdm(args.models, 'models')]
     measured = load(Path(args.profiles) / f'{args.models[0]}.json')
     call = '' if args.call_us is None else f' --call-us {args.call_us:g}'
     about = {'command': f'python bench/frontier.py --points {args.points}{call}',
              'bands': call and f', bands at their share of the whole, {args.call_us:g} us a call',
              'processor': measured.processor,
-             'cores': os.cpu_count(), 'python': platform.python_version(), 'commit': commit,
-             'slowdown': args.slowdown, 'speedup': args.speedup, 'rtt_ms': args.rtt,
+             'cores': os.cpu_count(), 'python': platform.python_version(),
+             'commit': commit, 'slowdown': args.slowdown, 'speedup': args.speedup,
+             'rtt_ms': args.rtt,
              'trace': Path(args.trace).name if args.trace else 'drawn, seed 0'}
-    write(Path(f'{args.output}.json'),
-          (json.dumps({'about': about, 'results': results}, indent=1) + '\n').encode())
-    write(Path(f'{args.output}.md'), table(results, about).encode())
+    record.write(args.output, {'about': about, 'results': results}, table(results, about))
     print(table(results, about))
     return 0
 

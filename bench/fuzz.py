@@ -18,7 +18,6 @@ import platform
 import random
 import resource
 import struct
-import subprocess
 import sys
 import time
 import tracemalloc
@@ -39,7 +38,7 @@ from std_msgs.msg import Header
 from tqdm import tqdm
 from vision_msgs.msg import Detection2DArray
 
-from intradp_ros import files
+import record
 from intradp_ros.msg import FrameReport, Plan, Tile, TileAck
 from intradp_ros.nodes import conversions, qos
 from intradp_ros.nodes.device_node import DeviceNode
@@ -388,10 +387,8 @@ def main() -> int:
         flood.close()
     figures |= {'seed': args.seed, 'python': platform.python_version(),
                 'ros': 'kilted', 'cpus': len(os.sched_getaffinity(0)),
-                'commit': subprocess.run(
-                    ['git', 'rev-parse', '--short', 'HEAD'], capture_output=True, text=True,
-                    cwd=Path(__file__).parent).stdout.strip()}
-    files.write(args.out / 'fuzz.json', (json.dumps(figures, indent=2) + '\n').encode())
+                'commit': record.commit()}
+    record.write(args.out / 'fuzz', figures)
     print(json.dumps(figures, indent=2))
     return 0
 

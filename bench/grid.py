@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from intradp_ros import files
+import record
 from intradp_ros.errors import ParameterError
 from methods import METHODS
 
@@ -99,7 +99,7 @@ def frames_that_fit(remaining: Sequence[Cell], device: dict[str, float], wanted:
 def save(folder: Path, name: str, result: dict) -> None:
     """Write one result as a file that is there whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
-    files.write(folder / f'{name}.json', (json.dumps(result, indent=1) + '\n').encode())
+    record.write(folder / name, result)
 
 
 def load(folder: Path, name: str) -> dict | None:

@@ -9,15 +9,13 @@ over the model's outputs. No timing, so the machine does not matter. The VGG19 h
 """
 
 import argparse
-import json
-from pathlib import Path
 
 import numpy as np
 import torch
 import torchvision
 from tqdm import tqdm
 
-from intradp_ros import files
+import record
 from intradp_ros.model import registry, zoo
 from intradp_ros.model.capture import capture
 from intradp_ros.planning.limited_halo import limited_halo_error
@@ -68,8 +66,7 @@ def main() -> None:
              '|---|---|--:|--:|--:|--:|']
     lines += [f"| {r['model']} | {r['tensor']} | {'all' if r['halo'] is None else r['halo']} | "
               f"{r['error']:.2g} | {r['beside']:.2g} | {r['outputs']:.2g} |" for r in rows]
-    files.write(Path(f'{args.output}.json'), (json.dumps(rows, indent=1) + '\n').encode())
-    files.write(Path(f'{args.output}.md'), ('\n'.join(lines) + '\n').encode())
+    record.write(args.output, rows, '\n'.join(lines) + '\n')
     print('\n'.join(lines))
 
 

@@ -11,10 +11,9 @@ import argparse
 import json
 import subprocess
 import sys
-from pathlib import Path
 from statistics import median
 
-from intradp_ros.files import write
+import record
 
 ONE = """
 import json, resource, statistics, sys, threading, time
@@ -80,8 +79,7 @@ def main() -> int:
         lines.append(f'| {r["model"]} | {back["ms"]:.1f} | {kept["ms"]:.1f} | '
                      f'{kept["ms"] / back["ms"]:.2f} | {back["faults"]:.0f} | '
                      f'{kept["faults"]:.0f} | {back["peak_mb"]:.0f} | {kept["peak_mb"]:.0f} |')
-    write(Path(f'{args.output}.json'), (json.dumps(results, indent=1) + '\n').encode())
-    write(Path(f'{args.output}.md'), ('\n'.join(lines) + '\n').encode())
+    record.write(args.output, results, '\n'.join(lines) + '\n')
     return 0
 
 

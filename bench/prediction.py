@@ -11,7 +11,6 @@ to bench/results/prediction.{json,md}.
 """
 
 import argparse
-import json
 import os
 import platform
 import statistics
@@ -24,7 +23,6 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from intradp_ros import files
 from intradp_ros.planning import profile_file, ways
 from intradp_ros.planning.encodings import encodings
 from intradp_ros.planning.link import Link
@@ -33,6 +31,7 @@ from intradp_ros.tiling.split import bottleneck
 
 sys.path.insert(0, str(Path(__file__).parent))
 import bench_model  # noqa: E402
+import record  # noqa: E402
 from testbed.bed import TestBed  # noqa: E402
 from testbed.summary import summarize  # noqa: E402
 from testbed.system import System  # noqa: E402
@@ -128,15 +127,13 @@ def main() -> None:
     result = {
         'host': f'{device.processor}, {os.cpu_count()} cores', 'python': platform.python_version(),
         'torch': torch.__version__, 'load': os.getloadavg()[0], 'frames': args.frames,
-        'commit': subprocess.run(['git', 'rev-parse', '--short', 'HEAD'], cwd=RESULTS, text=True,
-                                 capture_output=True).stdout.strip(),
+        'commit': record.commit(),
         'device_ms': 1e3 * setup.device.total, 'edge_ms': 1e3 * setup.edge.total,
         'overhead': overhead, 'runs': runs,
         'median_error': statistics.median(abs(r['error']) for r in runs),
     }
     args.out.mkdir(parents=True, exist_ok=True)
-    files.write(args.out / 'prediction.json', (json.dumps(result, indent=1) + '\n').encode())
-    files.write(args.out / 'prediction.md', report(result).encode())
+    record.write(args.out / 'prediction', result, report(result))
     print(report(result))
 
 

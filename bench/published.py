@@ -17,7 +17,6 @@ would take on the same profiles, with uint8 input and this package's transport.
 
 import argparse
 import csv
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -26,7 +25,7 @@ import matplotlib
 import torch
 from tqdm import tqdm
 
-from intradp_ros import files
+import record
 from intradp_ros.planning import picture, ways
 from intradp_ros.planning.link import Link
 from intradp_ros.planning.plan import Encoding, Objective, Plan, Setup, best
@@ -300,8 +299,7 @@ def main() -> None:
                         help='write PATH.json, PATH.md and PATH.png')
     args = parser.parse_args()
     results = [compare(args.folder, model) for model in MODELS]
-    files.write(Path(f'{args.output}.json'), (json.dumps(results, indent=1) + '\n').encode())
-    files.write(Path(f'{args.output}.md'), markdown(results).encode())
+    record.write(args.output, results, markdown(results))
     draw(results, Path(f'{args.output}.png'))
     print(markdown(results), end='')
 

@@ -20,8 +20,8 @@ import bench_model
 import conditions
 import disturbances
 import expectation
+import record
 import runtime_checks as checks
-from intradp_ros import files
 from runtime_checks import Check
 from testbed import summary
 from testbed.system import Disturbance, Recording, System
@@ -251,7 +251,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 def run(args: argparse.Namespace) -> int:
     """Make the runs, one after the other; 1 when something does not hold."""
-    path = args.out.with_suffix('.json')
+    path = Path(f'{args.out}.json')
     path.parent.mkdir(parents=True, exist_ok=True)
     found = json.loads(path.read_text()) if path.exists() else {}
     names = list(RUNS) if 'all' in args.runs else args.runs
@@ -259,11 +259,10 @@ def run(args: argparse.Namespace) -> int:
         found[name] = RUNS[name](Bench(args)) | {
             'host': conditions.host(args), 'mode': args.mode, 'model': args.model}
         ordered = {key: found[key] for key in RUNS if key in found}
-        files.write(path, (json.dumps(ordered, indent=1) + '\n').encode())
         hosts = '\n'.join(f'- {key}: {value}' for key, value in conditions.host(args).items())
-        files.write(path.with_suffix('.md'), (
+        record.write(args.out, ordered, (
             f'# What must hold of the runtime\n\nWritten by `bench/runtime.py`, mode '
-            f'{args.mode}.\n\n{hosts}\n\n{checks.table(ordered)}').encode())
+            f'{args.mode}.\n\n{hosts}\n\n{checks.table(ordered)}'))
     print(checks.table({name: found[name] for name in names}))
     return int(not all(c['holds'] for name in names for c in found[name]['checks']))
 

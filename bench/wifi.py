@@ -20,7 +20,7 @@ import time
 from array import array
 from pathlib import Path
 
-from intradp_ros import files
+import record
 
 ROOT = Path(__file__).parents[1]
 SPACES = ('intradp_wifi_a', 'intradp_wifi_b')
@@ -157,12 +157,10 @@ def main() -> int:
     finally:
         for name in SPACES:
             sh(f'ip netns del {name}', check=False)
-    commit = subprocess.run(['git', 'rev-parse', '--short', 'HEAD'], capture_output=True,
-                            text=True, cwd=ROOT).stdout.strip()
+    commit = record.commit()
     facts = {'frames': args.frames, 'messages_a_frame': MESSAGES, 'bytes_a_message': BYTES,
              'rate': args.rate, 'commit': commit, 'cpus': len(os.sched_getaffinity(0)),
              'rows': rows}
-    files.write(args.out / 'wifi.json', (json.dumps(facts, indent=2) + '\n').encode())
     lines = [f'Frames of {MESSAGES} reliable messages of {BYTES} bytes at {args.rate}, '
              f'{args.frames} of them; time from the first publish() to the last arrival. '
              f'Written by bench/wifi.py at commit {commit}.', '',
@@ -173,7 +171,7 @@ def main() -> int:
                              for k in ('p50_ms', 'p95_ms', 'max_ms'))
         lines.append(f'| {r["loss_percent"]} % | {r["profile"]} | {r["whole_frames"]} of '
                      f'{args.frames} | {figures} |')
-    files.write(args.out / 'wifi.md', ('\n'.join(lines) + '\n').encode())
+    record.write(args.out / 'wifi', facts, '\n'.join(lines) + '\n')
     return 0
 
 
