@@ -9,6 +9,7 @@ planned for the same way at the same tensor, until it is too old: then that way 
 
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from math import log
 from statistics import median
 
@@ -19,8 +20,23 @@ HORIZON = 30.0
 # Ratios are given in steps of this factor: one that trembles changes nothing.
 STEP = 1.05
 
-Factors = Mapping[tuple[str, str], float]
-"""Seen over planned time, by way and merge tensor; 1 for what is not in it."""
+
+@dataclass(frozen=True)
+class Factors:
+    """
+    Seen over planned time by way and merge tensor.
+
+    Ways that use the edge and were not seen are taken to be as wrong as the best of those that
+    were: what sending costs it costs all of them.
+    """
+
+    seen: Mapping[tuple[str, str], float] = field(default_factory=dict)
+
+    def of(self, kind: tuple[str, str]) -> float:
+        """Give what plans of a kind are to be multiplied by."""
+        if kind in self.seen or kind[0] == 'local':
+            return self.seen.get(kind, 1.0)
+        return min((f for (way, _), f in self.seen.items() if way != 'local'), default=1.0)
 
 
 class Experience:
@@ -46,4 +62,4 @@ class Experience:
             ratios = [ratio for at, ratio in tuple(seen) if at >= now - HORIZON]
             if len(ratios) >= LEAST:
                 found[key] = STEP ** round(log(median(ratios), STEP))
-        return found
+        return Factors(found)

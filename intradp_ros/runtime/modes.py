@@ -109,7 +109,7 @@ def allowed_codecs(mode: str, max_map_drop: float) -> tuple[str, ...]:
 def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,
            objective: Objective, max_map_drop: float = 0.0,
            shortlists: dict[str, list[Plan]] | None = None,
-           factors: Factors | None = None) -> Decision:
+           factors: Factors = Factors()) -> Decision:
     """
     Plan by a mode that is a planner's name, or 'auto'.
 
@@ -140,12 +140,12 @@ def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,
         if name == 'frontier' and shortlists is not None:
             if codec not in shortlists:
                 shortlists[codec] = frontier.shortlist(setup, objective, link)
-            plan = frontier.choose(setup, shortlists[codec], link, objective, factors)
+            plan = frontier.choose(setup, shortlists[codec], link, objective, factors.of)
         else:
             plan = planners.find(name).plan(setup, link, objective)
         decision = _nearest(plan, setup, link, objective, codec, hedge)
         seconds = plan.run(link).latency
-        corrected = seconds * (factors or {}).get(plan.kind, 1.0)
+        corrected = seconds * factors.of(plan.kind)
         reason = (f'{name}: {plan.way}' + (f' at {plan.merge}' if plan.merge else '') +
                   f', {plan.tiles} tiles, {codec}: {corrected * 1e3:.1f} ms expected at '
                   f'{link.bandwidth / 1e6:.2f} MB/s, edge {edge_speedup:.1f} times as fast')

@@ -49,7 +49,7 @@ class Replanner:
         self._speedup = 0.0
         self._shortlists: dict[tuple[Wish, float], dict[str, list[Plan]]] = {}
         self._experience = Experience()
-        self._factors: Factors = {}
+        self._factors = Factors()
 
     def note(self, report: Report, now: float) -> None:
         """Take the report of a frame: it says how right the decision was that it was done by."""

@@ -19,7 +19,7 @@ one is taken that is best when the link has a third of the bandwidth.
 """
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import exp, log
 
@@ -72,17 +72,17 @@ def plans(setup: Setup, objective: Objective) -> list[Plan]:
 
 
 def choose(setup: Setup, candidates: Sequence[Plan], link: Link, objective: Objective,
-           factors: Mapping[tuple[str, str], float] | None = None) -> Plan:
+           factor: Callable[[tuple[str, str]], float] = lambda kind: 1.0) -> Plan:
     """
     Take the best plan, or one nearly as good that bears a slower link better.
 
-    :param factors: what latencies are multiplied by, by the plan's kind, where
-        frames have shown how wrong the timeline is; for the goal latency only.
+    :param factor: says by a plan's kind what its latency is to be multiplied by, where frames have
+        shown how wrong the timeline is; for the goal latency only.
     """
     def judged(plan: Plan, link: Link) -> tuple[float, ...]:
         ruled_out, *rest = cost(setup, plan, link, objective)
-        if factors and objective.goal == 'latency':
-            rest[0] *= factors.get(plan.kind, 1.0)
+        if objective.goal == 'latency':
+            rest[0] *= factor(plan.kind)
         return ruled_out, *rest
     costs = [judged(plan, link) for plan in candidates]
     best = min(costs)
@@ -116,16 +116,19 @@ class Table:
 
 def shortlist(setup: Setup, objective: Objective, link: Link) -> list[Plan]:
     """
-    Keep the candidates that are among the best at some bandwidth, all else being as in `link`.
+    Keep the candidates that are the best of their kind at some bandwidth, or nearly the best of
+    all, all else being as in `link`.
 
-    Few are, so whoever plans again and again for one setup simulates those only.
+    Whoever plans again and again for one setup simulates those only. Of every kind one is kept,
+    because frames may show that another kind is slower than it seems (`choose`).
     """
     everything = plans(setup, objective)
     kept: dict[int, Plan] = {}
     for bandwidth in GRID[::DENSITY]:
         here = replace(link, bandwidth=bandwidth)
         ranked = sorted(everything, key=lambda plan: cost(setup, plan, here, objective))
-        kept.update((id(plan), plan) for plan in ranked[:4])
+        first = {plan.kind: plan for plan in reversed(ranked)}
+        kept.update((id(plan), plan) for plan in (*ranked[:4], *first.values()))
     return list(kept.values())
 
 
