@@ -1,11 +1,15 @@
 """
-What a limited halo costs in exactness: relative error of two bands, by rows of halo.
+What a limited halo costs in exactness: relative error of two bands, by rows of halo, and the loss
+of mAP of an image that device and edge divide.
 
-    python bench/limited_halo.py [--output bench/results/limited_halo]
+    python bench/limited_halo.py [--images 300] [--output bench/results/limited_halo]
 
 Each tensor is cut in the middle and both bands are computed as if the image ended where the halo
 does (planning/limited_halo.py). Norms over the whole tensor, over the rows nearest to the cut, and
 over the model's outputs. No timing, so the machine does not matter. The VGG19 has random weights.
+
+For the loss of mAP the demo detector's images are divided as the nodes do it (way "divided"): each
+side makes the detections of its part (tiling/part.py), and one suppression joins them.
 """
 
 import argparse
@@ -16,14 +20,21 @@ import torchvision
 from tqdm import tqdm
 
 import record
-from intradp_ros.model import registry, zoo
+from intradp_ros.cli.eval import LEAST_SCORE
+from intradp_ros.model import dataset, registry, zoo
+from intradp_ros.model.accuracy import measure
 from intradp_ros.model.capture import capture
+from intradp_ros.model.detector import Detections
 from intradp_ros.planning.limited_halo import limited_halo_error
 from intradp_ros.scenes.scene import scene
 from intradp_ros.tiling import split
 from intradp_ros.tiling.engine import Engine
+from intradp_ros.tiling.part import Division, Part
 
 HALOS = (0, 16, 64, 118, None)
+# Of divided images: halos (all of the image is exact), and the device's shares.
+DIVIDED = (0, 16, 32, 64, 128, 480)
+SHARES = (0.25, 0.5, 0.75)
 
 
 def vgg19() -> tuple[Engine, np.ndarray, list[int]]:
@@ -45,10 +56,44 @@ def demo() -> tuple[Engine, np.ndarray, list[int]]:
     return Engine(graph), scene(300).image, merges
 
 
+def divided(images: int) -> list[dict[str, float]]:
+    """Loss of mAP of the demo detector, by share and halo, on held-out scenes."""
+    detector = zoo.build('demo_detector', 'DEFAULT', score_threshold=LEAST_SCORE)
+    engine = Engine(detector.graph)
+    height = detector.input_height
+    divisions = [Division(round(share * height), halo) for halo in DIVIDED for share in SHARES]
+    parts = [[Part(engine, division, lower) for lower in (False, True)] for division in divisions]
+    samples = dataset.scenes(images, detector.labels, (480, 640))
+    truths, whole = [], []
+    found: list[list[Detections]] = [[] for _ in divisions]
+    for number in tqdm(range(images), 'divided images'):
+        sample = samples[number]
+        truths.append(sample.truth)
+        pixels, geometry = detector.preprocess(sample.image)
+        whole.append(detector.postprocess(engine.run(pixels), geometry))
+        for sides, joined in zip(parts, found):
+            made = []
+            for part in sides:
+                frame = part.engine.start()
+                part.feed(frame, 0, height, pixels)
+                made.append(detector.postprocess_part(part.outputs(frame), geometry))
+            joined.append(detector.join(made))
+    best = measure(truths, whole)
+    losses = []
+    for division, joined in zip(divisions, found):
+        reached = measure(truths, joined)
+        losses.append({'share': division.cut / height, 'halo': division.halo,
+                       'drop_50': best.map_50 - reached.map_50,
+                       'drop_50_95': best.map_50_95 - reached.map_50_95})
+    return losses
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0])
     parser.add_argument('--output', default='bench/results/limited_halo', metavar='PATH',
                         help='write PATH.json and PATH.md')
+    parser.add_argument('--images', type=int, default=300, metavar='N',
+                        help='scenes for the loss of mAP')
     args = parser.parse_args()
     rows = []
     for name, make in (('vgg19 features, 224x224', vgg19), ('demo_detector, 640x480', demo)):
@@ -66,7 +111,17 @@ def main() -> None:
              '|---|---|--:|--:|--:|--:|']
     lines += [f"| {r['model']} | {r['tensor']} | {'all' if r['halo'] is None else r['halo']} | "
               f"{r['error']:.2g} | {r['beside']:.2g} | {r['outputs']:.2g} |" for r in rows]
-    record.write(args.output, rows, '\n'.join(lines) + '\n')
+    losses = divided(args.images)
+    lines += ['', f'Loss of mAP@[.5:.95] of the demo detector (of mAP@0.5 in brackets) on '
+              f'{args.images} held-out scenes divided between device and edge, by rows of halo '
+              "and the device's share of the image.", '',
+              '| halo px | ' + ' | '.join(f'share {s:g}' for s in SHARES) + ' |',
+              '|--:|' + '--:|' * len(SHARES)]
+    for halo in DIVIDED:
+        lines.append(f'| {halo} | ' + ' | '.join(
+            f"{r['drop_50_95']:.4f} ({r['drop_50']:.4f})" for r in losses
+            if r['halo'] == halo) + ' |')
+    record.write(args.output, {'errors': rows, 'divided': losses}, '\n'.join(lines) + '\n')
     print('\n'.join(lines))
 
 

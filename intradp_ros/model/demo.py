@@ -13,13 +13,14 @@ on inverted bottlenecks (MobileNetV2, arXiv 1801.04381). Two things make it spli
 
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 
 import torch
 from torch import Tensor, nn
 from torchvision.models.mobilenetv2 import InvertedResidual
 from torchvision.ops import Conv2dNormActivation, batched_nms
 
-from intradp_ros.model.detector import Decode
+from intradp_ros.model.detector import Decode, Joining
 from intradp_ros.model.families import Normalize
 from intradp_ros.scenes.objects import CLASSES
 
@@ -148,3 +149,8 @@ def decoder(settings: Settings) -> Decode:
         best = best[:settings.max_detections]
         return found[best], scores[best], labels[best]
     return decode
+
+
+def joining(settings: Settings) -> Joining:
+    """Say how detections of parts of an image are joined: as `decoder` does within one."""
+    return Joining(((-inf,), (0.0,)), settings.nms_threshold, settings.max_detections)

@@ -7,7 +7,7 @@ interest) stays in the postprocess, which runs once, where all raw outputs are.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
+from torchvision.ops import batched_nms
 
 from intradp_ros.errors import ImageError, ParameterError
 from intradp_ros.model.capture import capture
@@ -111,6 +112,22 @@ class Detections:
 Decode = Callable[[tuple[Tensor, ...], tuple[int, int]], tuple[Tensor, Tensor, Tensor]]
 
 
+@dataclass(frozen=True)
+class Joining:
+    """
+    How detections are made from a part of the raw outputs, and those of several parts are joined.
+
+    `nothing` has one entry for each kind of raw output (they come level by level, each level in
+    this order): its value, in channels (repeated to as many as there are), where no object is.
+    `overlap` is the least overlap (IoU) at which non-maximum suppression takes two objects of a
+    class for one, `most` how many objects are kept.
+    """
+
+    nothing: tuple[tuple[float, ...], ...]
+    overlap: float
+    most: int
+
+
 @dataclass
 class Detector:
     """
@@ -118,7 +135,9 @@ class Detector:
 
     `dense` maps a uint8 image (1, 3, H, W) to the raw head outputs, a tuple of tensors; its first
     operation is the normalisation. `decode` turns these into boxes in input pixels; `settings`
-    names what else decides its result (thresholds), for the fingerprint.
+    names what else decides its result (thresholds), for the fingerprint. `joining` is None where
+    detections cannot be made from a part of the outputs (two-stage detectors: a region needs
+    features of all of it).
     """
 
     name: str
@@ -130,6 +149,7 @@ class Detector:
     stretch: bool = False
     device: str = 'cpu'
     settings: str = ''
+    joining: Joining | None = None
 
     def __post_init__(self):
         self.dense.eval().requires_grad_(False).to(self.device, memory_format=torch.channels_last)
@@ -208,6 +228,54 @@ class Detector:
         # A box that lay in the padding alone has no area left.
         inside = (pixels[:, 2] > pixels[:, 0]) & (pixels[:, 3] > pixels[:, 1])
         return Detections(pixels[inside], found[1][inside].astype(np.float32), found[2][inside])
+
+    def postprocess_part(self, rows: Sequence[tuple[int, Tensor] | None],
+                         geometry: Geometry) -> Detections:
+        """
+        Turn some rows of the raw head outputs into the detections that come from them.
+
+        :param rows: of each raw output its first row that is there, and rows from there on (in
+            dimension 2); None where there are none.
+        :raises ParameterError: when this detector cannot do that.
+        """
+        nothing, raw = self.check_joining().nothing, []
+        for number, (output, found) in enumerate(zip(self.graph.outputs, rows)):
+            _, channels, height, width = self.graph.tensors[output].shape
+            value = torch.tensor(nothing[number % len(nothing)], device=self.device)
+            value = value.repeat(channels // len(value)).view(1, channels, 1, 1)
+            whole = value.repeat(1, 1, height, width)
+            if found is not None:
+                begin, there = found
+                whole[:, :, begin:begin + there.shape[2]] = there
+            raw.append(whole)
+        return self.postprocess(tuple(raw), geometry)
+
+    def join(self, parts: Sequence[Detections]) -> Detections:
+        """
+        Make one result of the detections of several parts: an object seen in two counts once.
+
+        :raises ParameterError: when this detector cannot do that.
+        """
+        joining = self.check_joining()
+        # No part of ours has more; one that a network brought must not cost more either.
+        most = joining.most
+        boxes, scores, labels = (np.concatenate(column) for column in zip(
+            *((p.boxes[:most], p.scores[:most], p.labels[:most]) for p in parts)))
+        kept = batched_nms(torch.from_numpy(boxes), torch.from_numpy(scores),
+                           torch.from_numpy(labels), joining.overlap)
+        best = kept[:most].numpy()
+        return Detections(boxes[best], scores[best], labels[best])
+
+    def check_joining(self) -> Joining:
+        """
+        Say how parts are joined.
+
+        :raises ParameterError: when detections cannot be made from parts.
+        """
+        if self.joining is None:
+            raise ParameterError(f'{self.name} makes detections of the whole image only: it '
+                                 'cannot be divided')
+        return self.joining
 
     def detect(self, image: np.ndarray) -> Detections:
         """Detect objects in a uint8 RGB image (H, W, 3): the whole model, here and now."""

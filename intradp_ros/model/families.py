@@ -9,6 +9,7 @@ a classifier's decode: its logits become detections, too.
 
 from collections import OrderedDict
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from torchvision.models.detection.retinanet import RetinaNet
 from torchvision.models.detection.ssd import SSD
 
 from intradp_ros.errors import ModelError
-from intradp_ros.model.detector import Decode
+from intradp_ros.model.detector import Decode, Joining
 
 # Of the images that most torchvision weights were trained on, channels red, green, blue in [0, 1].
 IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
@@ -193,6 +194,21 @@ def _split_rcnn(model: GeneralizedRCNN) -> tuple[nn.Module, Decode]:
 _SPLITS: list[tuple[type, Callable]] = [
     (SSD, _split_ssd), (RetinaNet, _split_retinanet), (FCOS, _split_fcos),
     (GeneralizedRCNN, _split_rcnn)]
+
+
+def joining(model: Any) -> Joining | None:
+    """Say how detections of parts of an image are joined; None for the R-CNN family."""
+    nothing: tuple[tuple[float, ...], ...]
+    if isinstance(model, SSD):  # softmax: all is background (class 0), and nothing else
+        classes = model.head.classification_head.num_columns
+        nothing = (0.0, *[-inf] * (classes - 1)), (0.0,)
+    elif isinstance(model, RetinaNet):
+        nothing = (-inf,), (0.0,)
+    elif isinstance(model, FCOS):
+        nothing = (-inf,), (0.0,), (0.0,)
+    else:
+        return None
+    return Joining(nothing, model.nms_thresh, model.detections_per_img)
 
 
 def split(model: nn.Module) -> tuple[nn.Module, Decode]:

@@ -83,7 +83,8 @@ def build(name: str, weights: str = 'random', seed: int = 0,
         _check_multiple(name, size)
     dense, decode = families.split(model)
     return Detector(name, dense, decode, _categories(name), size[0], size[1], bool(fixed), device,
-                    settings=f'score {score_threshold} most {max_detections}')
+                    settings=f'score {score_threshold} most {max_detections}',
+                    joining=families.joining(model))
 
 
 def module(name: str, weights: str = 'random', seed: int = 0, **options) -> nn.Module:
@@ -176,7 +177,7 @@ def _build_demo(weights: str, seed: int, size: tuple[int, int], score_threshold:
     if max_detections is not None:
         settings = replace(settings, max_detections=max_detections)
     return Detector(demo.NAME, net, demo.decoder(settings), demo.CLASSES, size[0], size[1],
-                    device=device, settings=str(settings))
+                    device=device, settings=str(settings), joining=demo.joining(settings))
 
 
 def _check_multiple(name: str, size: tuple[int, int]) -> None:

@@ -184,7 +184,7 @@ def label_info(labels: tuple[str, ...], threshold: float, header: Header) -> Lab
 # -- tiles and acknowledgements ----------------------------------------------------------------
 
 _TILE_NUMBERS = ('session', 'frame', 'plan', 'index', 'tensor', 'row_begin', 'row_end', 'codec',
-                 'image_height', 'image_width')
+                 'image_height', 'image_width', 'cut_row', 'halo')
 
 
 def message_from_tile(tile: Tile) -> messages.Tile:

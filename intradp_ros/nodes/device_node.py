@@ -15,7 +15,7 @@ from vision_msgs.msg import Detection2DArray, LabelInfo
 
 from intradp_ros.errors import ParameterError, TileError
 from intradp_ros.model import draw
-from intradp_ros.model.graph import Graph
+from intradp_ros.model.detector import Detector
 from intradp_ros.msg import FrameReport, LinkState, Plan, Tile, TileAck
 from intradp_ros.nodes import conversions, events, models, parameters, qos
 from intradp_ros.nodes.managed_node import ManagedNode, run
@@ -37,24 +37,30 @@ PIXEL_CODECS = tuple(name for name, codec in CODECS.items() if name != 'float32'
 LIVE = (
     Parameter('mode', _DEFAULTS.mode, 'Who decides how frames are done. By hand: "local" (whole '
               'model here), "offload" (input to the edge, band by band), "split" (upper rows of '
-              'the merge tensor from here, the rest as raw rows). By plan: "auto" (frontier, with '
-              'the codec that max_map_drop allows) or any planner of `intradp plan`',
+              'the merge tensor from here, the rest as raw rows), "divided" (inexact: either side '
+              'computes its part of the image to the end, with a halo of halo_px rows). By plan: '
+              '"auto" (frontier, with the codec and the halo that max_map_drop allows) or any '
+              'planner of `intradp plan`',
               choices=modes.NAMES, live=True),
     Parameter('way', '', 'How modes by plan do frames: set by the parameter server together with '
-              'merge, device_share, tile_count and codec; empty: the device plans by itself',
+              'merge, device_share, halo_px, tile_count and codec; empty: the device plans by '
+              'itself',
               choices=('', *modes.WAYS), live=True),
     Parameter('merge', '', 'Ways split, cut and meeting: dotted name of the tensor at which '
               "device and edge meet (`intradp models NAME` lists them); empty: the model's "
               'natural bottleneck', live=True),
     Parameter('device_share', 0.5, "Way split: share of the merge tensor's rows that the device "
-              'computes', low=0.0, high=1.0, live=True),
+              'computes; way divided: of the image', low=0.0, high=1.0, live=True),
+    Parameter('halo_px', 128, 'Way divided: rows of the model input that either side sees beyond '
+              'its part; where the model looks further, detections beside the cut are inexact',
+              'pixels', 0, 8192, live=True),
     Parameter('hedge', 'auto', 'Whether the device goes on to a result of its own while the edge '
               'works, the first one counts; "auto": in modes auto and frontier, unless the '
               'objective is energy', choices=('auto', 'always', 'never'), live=True),
     Parameter('objective', 'latency', 'What plans should be good at; deadline: least energy '
               'within deadline_ms', choices=GOALS, live=True),
-    Parameter('max_map_drop', 0.0, 'Loss of mAP that mode auto may pay for fewer bytes; 0: exact '
-              'detections only', low=0.0, high=1.0, live=True),
+    Parameter('max_map_drop', 0.0, 'Loss of mAP that mode auto may pay for speed (a lossy codec, '
+              'a limited halo); 0: exact detections only', low=0.0, high=1.0, live=True),
     Parameter('edge_speedup', 10.0, 'How many times as fast as this machine the edge is taken to '
               'be until it has answered a frame', low=0.01, high=10000.0, live=True),
     Parameter('tile_count', _DEFAULTS.tile_count, 'Tiles that a frame is cut into; the parameter '
@@ -112,7 +118,7 @@ class DeviceNode(ManagedNode):
         """Build the model, then listen."""
         detector = models.build(self)
         self._energy = EnergyMeter()
-        self.session = DeviceSession(detector, self._settings(detector.graph), Outlets(
+        self.session = DeviceSession(detector, self._settings(detector), Outlets(
             tile=lambda tile: self._tiles.publish(conversions.message_from_tile(tile)),
             result=lambda result: self.post(lambda: self._publish(result)),
             warn=self.warn,
@@ -157,25 +163,28 @@ class DeviceNode(ManagedNode):
     def apply_parameters(self) -> None:
         """Hand live parameters to the session; it takes them over at the next frame."""
         if self.session is not None:
-            self.session.settings = self._settings(self.session.detector.graph)
+            self.session.settings = self._settings(self.session.detector)
 
     def _judge_split(self, changes: list[Value]) -> SetParametersResult:
-        """Refuse a split that the model at work does not have."""
+        """Refuse a split that the model at work does not have, or a division that it cannot."""
         if self.session is not None:
             try:
-                self._settings(self.session.detector.graph, {c.name: c.value for c in changes})
+                self._settings(self.session.detector, {c.name: c.value for c in changes})
             except ParameterError as error:
                 return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)
 
-    def _settings(self, graph: Graph, changes: dict[str, object] | None = None) -> DeviceSettings:
-        """Read the live parameters; raises ParameterError for a merge tensor that is not there."""
+    def _settings(self, detector: Detector,
+                  changes: dict[str, object] | None = None) -> DeviceSettings:
+        """Read the live parameters; raises ParameterError for what the model cannot do."""
         read = parameters.values(self, LIVE)
         read |= {name: value for name, value in (changes or {}).items() if name in read}
         mode, way, merge, share = (read.pop(n) for n in ('mode', 'way', 'merge', 'device_share'))
+        halo = read.pop('halo_px')
         hedge, goal = read.pop('hedge'), read.pop('objective')
         read.pop('edge_speedup')
-        codecs = modes.allowed_codecs(mode, read.pop('max_map_drop'))
+        max_map_drop = read.pop('max_map_drop')
+        codecs = modes.allowed_codecs(mode, max_map_drop)
         by_hand = mode in modes.MANUAL
         hedged = hedge == 'always' or (
             hedge == 'auto' and mode in modes.OURS and goal != 'energy')
@@ -183,14 +192,19 @@ class DeviceNode(ManagedNode):
                               reliable=self.value('reliable_tiles'), **read)
         if by_hand or way:
             decision = Decision(mode if by_hand else way, merge, read['tile_count'],
-                                read['codec'], share)
+                                read['codec'], share, halo_px=halo)
         else:
             decision = self._decision or Decision('offload', '', read['tile_count'],
                                                   read['codec'])
             # It may have been made for another mode, a second ago; what is lossy ends at once.
             if self._decision and decision.codec not in codecs:
                 decision = replace(decision, codec=codecs[0])
-        return modes.carried_out(replace(decision, hedge=hedged), base, graph)
+            if decision.way == 'divided' and not modes.may_divide(
+                    mode, detector.name, decision.halo_px, max_map_drop):
+                decision = replace(decision, way='offload')
+        if decision.way == 'divided':
+            detector.check_joining()
+        return modes.carried_out(replace(decision, hedge=hedged), base, detector.graph)
 
     # -- planning without a parameter server (on the planner's thread) -------------------------
 
@@ -287,11 +301,14 @@ class DeviceNode(ManagedNode):
         session, link = self.session, self.session.link()
         mode = self.value('mode')
         silent = session.settings.way != 'local' and not session.edge_alive
+        division = session.settings.division
         return (
             DiagnosticStatus.WARN if silent else DiagnosticStatus.OK,
             'the device computes alone: ' + (session.edge_fault or 'no edge') if silent
-            else f'mode {mode}',
-            {'mode': mode, 'way': session.settings.way, 'plan': self._decision.reason
+            else f'mode {mode}' + (f', inexact: divided with a halo of {division.halo} px'
+                                   if division else ''),
+            {'mode': mode, 'way': session.settings.way,
+             'halo [px]': division.halo if division else '', 'plan': self._decision.reason
              if self._decision else '', 'model': session.detector.identity,
              'images received': session.mailbox.received,
              'images dropped': session.mailbox.dropped, 'images rejected': session.rejected,

@@ -40,7 +40,7 @@ KEPT = (
               live=True),
 )
 # What plans decide, and what they are asked for; all of it parameters of the device.
-PLANNED = ('way', 'merge', 'device_share')
+PLANNED = ('way', 'merge', 'device_share', 'halo_px')
 ASKED = ('objective', 'max_map_drop', 'edge_speedup', 'message_bytes')
 WATCHED = (*(p.name for p in KEPT), *PLANNED, *ASKED)
 # A request that has not been answered for so long (seconds) never will be: the device was killed.
@@ -159,8 +159,8 @@ class ParameterServer(Node):
         decision = self._replanner.decision
         self._reason = decision.reason
         return {'way': decision.way, 'merge': decision.merge,
-                'device_share': decision.device_share, 'tile_count': decision.tile_count,
-                'codec': decision.codec}
+                'device_share': decision.device_share, 'halo_px': decision.halo_px,
+                'tile_count': decision.tile_count, 'codec': decision.codec}
 
     def _find_profile(self) -> Profile | None:
         if path := self.get_parameter('profile').value:

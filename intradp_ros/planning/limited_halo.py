@@ -17,6 +17,7 @@ from intradp_ros.errors import ParameterError
 from intradp_ros.model.graph import Operator
 from intradp_ros.planning import recompute
 from intradp_ros.tiling.engine import Engine
+from intradp_ros.tiling.part import padded
 
 
 @dataclass(frozen=True)
@@ -112,26 +113,6 @@ def _band(engine: Engine, head: Sequence[Operator], pixels: Tensor, merge: int,
                 if number == 0:
                     top, bottom = top + above, bottom + below
                 value = operator.fill_value if operator.borders else None
-                bands.append(_padded(kept, meta.layout.dim, meta.layout.unit, top, bottom, value))
+                bands.append(padded(meta, kept, top, bottom, value))
             held[operator.output] = engine.kernels[operator.id](bands, a, b)
     return held[merge]
-
-
-def _padded(rows: Tensor, dim: int | None, unit: int, top: int, bottom: int,
-            value: float | None) -> Tensor:
-    """Put rows of a value, or of the nearest row, around a band."""
-    if dim is None or not (top or bottom):
-        return rows
-
-    def fill(count: int, nearest: Tensor) -> Tensor:
-        repeats = [1] * rows.dim()
-        repeats[dim] = count
-        return nearest.repeat(repeats) if value is None else \
-            torch.full_like(nearest, value).repeat(repeats)
-
-    last = rows.shape[dim] - unit
-    padded = torch.cat([fill(top, rows.narrow(dim, 0, unit)), rows,
-                        fill(bottom, rows.narrow(dim, last, unit))], dim)
-    if padded.dim() == 4:
-        return padded.contiguous(memory_format=torch.channels_last)
-    return padded

@@ -127,7 +127,8 @@ class Plan:
     it. `merge` names the tensor that device and edge meet at ('' when nothing crosses, the
     input's name for offload; several names joined by ' + ' for a cut through several tensors).
     `device_share` is the share of its rows that the device is expected to compute. `way` is one
-    of local, offload, cut, streamed offload, streamed cut, meeting, split, divided: see ways.py.
+    of local, offload, cut, streamed offload, streamed cut, meeting, split, divided: see ways.py
+    (divided: with `halo` rows of the input beyond the cut).
     """
 
     planner: str
@@ -138,6 +139,7 @@ class Plan:
     device_share: float = 0.0
     exact: bool = True
     note: str = ''
+    halo: int = 0
 
     def run(self, link: Link) -> Timeline:
         """Simulate a frame on a link."""
@@ -147,7 +149,7 @@ class Plan:
     def kind(self) -> tuple[str, str]:
         """Way ("streamed" left out) and merge tensor ('' for the input), as nodes name them."""
         way = self.way.removeprefix('streamed ')
-        return way, '' if way == 'offload' else self.merge
+        return way, '' if way in ('offload', 'divided') else self.merge
 
 
 class Planner(Protocol):

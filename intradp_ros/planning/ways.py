@@ -241,9 +241,10 @@ def meet(begin: float, device: Sequence[float], sizes: Sequence[float],
 def divided(setup: Setup, share: float, halo: int, tiles: int, planner: str) -> Plan:
     """
     Divide the image: the device takes the upper `share` through the whole network, the edge the
-    rest, each with `halo` more rows of the input (and what corresponds to them), and the device
-    joins the detections. Inexact where the halo is less than the receptive field; operators that
-    need all rows see one part of them.
+    rest, each with `halo` more rows of the input (and what corresponds to them). Each makes the
+    detections of its part, and the device joins them (`tiling.part`). Inexact where the halo is
+    less than the receptive field. Operators that need all rows see one part of them; the nodes
+    refuse such models.
     """
     graph = setup.graph
     height = graph.tensors[graph.input].rows
@@ -271,12 +272,13 @@ def divided(setup: Setup, share: float, halo: int, tiles: int, planner: str) -> 
                           after=(len(tasks) - 1, *feeds[-1:]), label=f'raw {band}'))
         feeds.append(len(tasks) - 1)
     tasks.append(Task('device', mine, after=(0,), label='band 0'))
+    tasks.append(Task('device', setup.device.after, after=(len(tasks) - 1,), label='postprocess'))
     own = len(tasks) - 1
     back = answer(setup, tasks, (feeds[-1],))
-    tasks.append(Task('device', setup.device.after, after=(own, *back), label='postprocess'))
+    tasks.append(Task('device', 0.0, after=(own, *back), label='join'))
     return Plan(planner, 'divided', fixed(tasks, (len(tasks) - 1,)),
                 graph.tensors[graph.input].name, tiles, share, exact=False,
-                note=f'halo of {halo} rows')
+                note=f'halo of {halo} rows', halo=halo)
 
 
 def answer(setup: Setup, tasks: list[Task], after: tuple[int, ...]) -> tuple[int, ...]:

@@ -19,9 +19,9 @@ class Assembly:
 
     tile: Tile  # the first one that arrived: header, session and numbers are those of all
     geometry: Geometry
-    frame: Frame
     first_arrival: float
     last_arrival: float
+    frame: Frame | None = None  # a worker's
     parts: dict[int, Assembler] = field(default_factory=dict)
     fresh: dict[int, Rows] = field(default_factory=dict)
     indices: set[int] = field(default_factory=set)

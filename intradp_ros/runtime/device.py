@@ -3,7 +3,8 @@ The device's session: camera frames in, exactly one result a frame out.
 
 Three threads meet here and none waits for another but on purpose: the caller's executor (`submit`,
 `on_ack`, `on_detections`: never block), the inference thread (`_run`), and the sender thread. A
-frame ends once, by whoever claims its job first: the edge's answer or the local result.
+frame ends once, by whoever claims its job first: the edge's answer, the local result, or, where
+the image is divided, whoever has the second of its two parts.
 
 A frame is computed from the top and sent from the bottom (`frontier`), and then to its end here
 (`local`) unless the edge's answer comes first; every way to run it is a limit case of that.
@@ -22,7 +23,7 @@ import numpy as np
 from intradp_ros.errors import ImageError
 from intradp_ros.model.detector import Detections, Detector, Geometry
 from intradp_ros.planning.link import LinkEstimate, LinkEstimator
-from intradp_ros.runtime.frontier import layout
+from intradp_ros.runtime.frontier import Layout, layout, raw_rows
 from intradp_ros.runtime.job import FIRST, Job
 from intradp_ros.runtime.local import finish, head_share, stages
 from intradp_ros.runtime.mailbox import Mailbox
@@ -38,6 +39,7 @@ from intradp_ros.runtime.wire import (
     Stamp,
 )
 from intradp_ros.tiling.engine import Engine, Frame, warm_up
+from intradp_ros.tiling.part import Division, Part, spans
 from intradp_ros.tiling.split import offload
 
 # Local inference starts this factor of its own usual time before the deadline.
@@ -51,6 +53,8 @@ RETRY_PERIOD = 0.5
 # Where a plan says "local", a frame in this time (seconds) is offered to the edge all the same, or
 # nobody would ever see that the link has become better.
 EXPLORE_PERIOD = 1.0
+# Parts of the model (of divided images) that are kept ready, the last ones used.
+PARTS = 4
 
 
 class DeviceSession:
@@ -87,6 +91,8 @@ class DeviceSession:
         self._layouts = lru_cache(16)(partial(layout, self._graph))
         self._stages = lru_cache(16)(partial(stages, self._graph))
         self._head_share = lru_cache(16)(partial(head_share, self._graph))
+        self._part = lru_cache(PARTS)(self._make_part)
+        self._lower_spans = lru_cache(PARTS)(partial(spans, self._graph, lower=True))
         self._sender = Sender(outlets.tile, clock, lambda e: outlets.warn(f'cannot publish: {e}'))
         self._thread = threading.Thread(target=self._run, name='inference', daemon=True)
         self._thread.start()
@@ -119,7 +125,9 @@ class DeviceSession:
         if job.frontier is None:
             return
         plan = job.frontier.layout
-        share = 1 - self._head_share(plan.merge) * job.frontier.device_rows / plan.ends[-1]
+        # Of a divided image, the rows that the edge sees; else all but what came before.
+        share = 1 - plan.ends[0] / plan.ends[-1] if job.division else \
+            1 - self._head_share(plan.merge) * job.frontier.device_rows / plan.ends[-1]
         # A small part of the model says little of the whole.
         if share > 0.1:
             self._whole_times.append(seconds / share)
@@ -129,8 +137,10 @@ class DeviceSession:
         job = self._job
         if job and job.offered and stamp == job.camera.stamp:
             self.edge_fault = ''
-            if self._end(job, 'edge', detections):
-                self.answered += 1
+            if job.division:
+                self._join(job, 'edge', detections)
+            else:
+                self._end(job, 'edge', detections)
 
     def link(self) -> LinkEstimate:
         """Give the link's figures over the last frames."""
@@ -185,7 +195,7 @@ class DeviceSession:
         frame.feed(self._graph.input, 0, len(pixels), pixels)
         if settings.way != 'local':
             if self._outlets.edge_matched():
-                self._ask_edge(job, pixels, frame, settings)
+                self._ask_edge(job, pixels, geometry, frame, settings)
             else:
                 job.reason = 'no edge'
         if not job.ended.is_set():
@@ -193,7 +203,7 @@ class DeviceSession:
         if job.offered:
             self._links.on_frame_end(job.transfer, self._sender.end(job))
 
-    def _ask_edge(self, job: Job, pixels: np.ndarray, frame: Frame,
+    def _ask_edge(self, job: Job, pixels: np.ndarray, geometry: Geometry, frame: Frame,
                   settings: DeviceSettings) -> None:
         """
         Give the edge the frame, compute what the device takes of it, and wait for the answer as
@@ -202,13 +212,16 @@ class DeviceSession:
         An edge of which nothing has been heard for a while costs a message now and then (`Flow`),
         and nobody waits for it.
         """
-        plan = self._layouts(settings.split, settings.tile_count, settings.way == 'meeting')
+        job.division = settings.division
+        plan = self._layout(settings)
         offer = Offer(job, pixels, plan, self.detector.identity, settings.codec,
                       settings.message_bytes, lambda: self._sender.flow.rate)
         job.offered, job.progress = True, self._clock()
         self._offered = job.progress
         self._sender.begin(job, offer.next, settings.message_bytes, settings.window_bytes,
                            settings.reliable)
+        if job.division:
+            self._compute_part(job, pixels, geometry, job.division)
         merge = self._graph.tensors[plan.merge]
         while not job.changed.is_set() and (number := offer.frontier.take_top()) is not None:
             begin, (a, b) = self._clock(), plan.band(number)
@@ -221,9 +234,44 @@ class DeviceSession:
         if not settings.hedge and not self.edge_fault:
             self._wait(job)
 
+    def _layout(self, settings: DeviceSettings) -> Layout:
+        if settings.division:
+            begin, _ = self._lower_spans(settings.division)[self._graph.input]
+            return raw_rows(self._graph, begin, settings.tile_count)
+        return self._layouts(settings.split, settings.tile_count, settings.way == 'meeting')
+
+    def _compute_part(self, job: Job, pixels: np.ndarray, geometry: Geometry,
+                      division: Division) -> None:
+        """Compute the device's part of a divided image, unless the edge will not do its own."""
+        if self.edge_fault:
+            return
+        begin, (part, steps) = self._clock(), self._part(division)
+        frame = part.engine.start(outputs=())
+        part.feed(frame, 0, len(pixels), pixels)
+        found = None
+        for _ in finish(frame, None, steps):
+            if job.changed.is_set():
+                break
+        else:
+            found = self.detector.postprocess_part(part.outputs(frame), geometry)
+        job.report.device_ms += (self._clock() - begin) * 1e3
+        if found is not None:
+            self._join(job, 'device', found)
+
+    def _make_part(self, division: Division) -> tuple[Part, tuple[int, ...]]:
+        """Make the device's part, and the tensors that it is computed by."""
+        part = Part(self._engine, division, lower=False)
+        return part, stages(part.graph, part.graph.input)
+
+    def _join(self, job: Job, source: str, detections: Detections) -> None:
+        if parts := job.add_part(source, detections):
+            self._end(job, 'both', self.detector.join(parts))
+
     def _wait(self, job: Job) -> None:
         """Wait while the edge may still be in time, and for no longer than it usually takes."""
-        local = MARGIN * statistics.median(self._local_times) - job.report.device_ms / 1e3
+        # The part of a divided image is of no use for the whole.
+        done = 0.0 if job.division else job.report.device_ms / 1e3
+        local = MARGIN * statistics.median(self._local_times) - done
         deadline = job.camera.arrival + job.report.deadline_ms / 1e3 - max(0.0, local)
         while not job.changed.is_set():
             flow, patience = self._sender.flow, float('inf')
@@ -242,7 +290,7 @@ class DeviceSession:
         """Compute what is still missing, until that is done or the edge's answer has come."""
         plan = job.frontier.layout if job.frontier else None
         job.report.hedged = settings.hedge and job.offered and not job.refused
-        begin = self._clock()
+        begin, before = self._clock(), job.report.device_ms if job.division else 0.0
         rest = self._stages(plan.merge if plan else self._graph.input)
         for _ in finish(frame, plan, rest):
             if job.ended.is_set():
@@ -250,7 +298,7 @@ class DeviceSession:
                 return
         detections = self.detector.postprocess(frame.outputs(), geometry)
         job.report.device_ms += (self._clock() - begin) * 1e3
-        self._local_times.append(job.report.device_ms / 1e3)
+        self._local_times.append((job.report.device_ms - before) / 1e3)
         if job.offered:
             job.reason = self._why_alone(job, settings)
         if self._end(job, 'device', detections) and job.offered:
@@ -282,6 +330,8 @@ class DeviceSession:
         with self._ending:
             if not job.claim():
                 return False
+            if source != 'device':
+                self.answered += 1
             report = job.complete(source, detections, self._clock())
             self._outlets.result(FrameResult(job.camera.stamp, detections, report, job.image))
             return True

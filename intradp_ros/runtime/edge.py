@@ -3,7 +3,8 @@ The edge's session: tiles of any number of robots in, acknowledgements and detec
 
 Tiles are checked and put together on the caller's thread, in microseconds. Worker threads feed
 what has arrived to the tile engine at once: it does not matter to them whether rows are of the
-input or of a merge tensor, and the work on a frame begins with its first tile. What a robot can
+input or of a merge tensor, and the work on a frame begins with its first tile. Where the image is
+divided, the tiles say so, and the edge answers with the detections of its part. What a robot can
 occupy is bounded: a few frames of the input's and one merge tensor's size.
 """
 
@@ -11,10 +12,11 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 
 import numpy as np
 
-from intradp_ros.errors import ImageError, ModelMismatchError, TileError
+from intradp_ros.errors import ImageError, ModelMismatchError, ParameterError, TileError
 from intradp_ros.model.detector import Detections, Detector
 from intradp_ros.runtime.assembly import Assembly, Robot, Run
 from intradp_ros.runtime.flow import ACK_PERIOD
@@ -22,6 +24,7 @@ from intradp_ros.runtime.wire import Ack, AckState, Stamp, Tile
 from intradp_ros.tiling.assembler import Assembler
 from intradp_ros.tiling.codec import BY_NUMBER
 from intradp_ros.tiling.engine import Engine, warm_up
+from intradp_ros.tiling.part import Division, Part, check
 from intradp_ros.tiling.rows import Rows, union
 from intradp_ros.tiling.split import candidates
 
@@ -30,6 +33,8 @@ from intradp_ros.tiling.split import candidates
 RUNS = 4
 FILLING = 2
 LARGEST_MERGE = 4
+# Parts of the model (of divided images) that are kept ready, for all robots together.
+PARTS = 4
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,7 @@ class EdgeSession:
         self._identity = detector.identity
         self._graph = detector.graph
         self._engine = Engine(detector.graph, detector.device)
+        self._part = lru_cache(PARTS)(partial(Part, self._engine, lower=True))
         # What tiles may carry: shape (rows, width, channels) and type, by tensor number.
         self._tensors: dict[int, tuple[tuple[int, int, int], type]] = {
             self._graph.input: (detector.input_shape, np.uint8)}
@@ -118,6 +124,8 @@ class EdgeSession:
             raise TileError(f'tensor {tile.tensor} is neither the model input nor one to split at')
         if tile.codec not in BY_NUMBER:
             raise TileError(f'codec number {tile.codec} is none of {sorted(BY_NUMBER)}')
+        if tile.cut_row:
+            self._check_division(tile)
         run = self._run_of(robot, tile.session)
         if tile.frame <= run.completed:
             return 'late'
@@ -125,7 +133,11 @@ class EdgeSession:
         if tile.stamp != assembly.tile.stamp:
             raise TileError(f'its stamp {tile.stamp} is not that of its frame '
                             f'{assembly.tile.stamp}')
-        part = self._part_of(assembly, tile)
+        if (tile.cut_row, tile.halo) != (assembly.tile.cut_row, assembly.tile.halo):
+            raise TileError(f'its image is divided at row {tile.cut_row} (halo {tile.halo}), the '
+                            f'others of its frame at row {assembly.tile.cut_row} '
+                            f'(halo {assembly.tile.halo})')
+        part = self._assembler_of(assembly, tile)
         if robot.owed is not assembly:
             # A repetition too: the acknowledgement of the first may have been lost.
             robot.owed = assembly
@@ -139,6 +151,18 @@ class EdgeSession:
             [*assembly.fresh.get(tile.tensor, ()), (tile.row_begin, tile.row_end)])
         self._turn.notify()
         return 'accepted'
+
+    def _check_division(self, tile: Tile) -> None:
+        """Cheap: the part itself is made by a worker."""
+        if self.detector.joining is None:
+            raise TileError(f'{self.detector.name} cannot be divided')
+        if tile.tensor != self._graph.input:
+            raise TileError(f'of a divided image only input rows are sent, not tensor '
+                            f'{tile.tensor}')
+        try:
+            check(self._graph, Division(tile.cut_row, tile.halo))
+        except ParameterError as error:
+            raise TileError(str(error)) from None
 
     def _run_of(self, robot: Robot, session: int) -> Run:
         if session not in robot.runs:
@@ -155,10 +179,10 @@ class EdgeSession:
             now = self._clock()
             if len(run.filling) >= FILLING:
                 run.filling.popitem(last=False)
-            run.filling[tile.frame] = Assembly(tile, geometry, self._engine.start(), now, now)
+            run.filling[tile.frame] = Assembly(tile, geometry, now, now)
         return run.filling[tile.frame]
 
-    def _part_of(self, assembly: Assembly, tile: Tile) -> Assembler:
+    def _assembler_of(self, assembly: Assembly, tile: Tile) -> Assembler:
         if tile.tensor not in assembly.parts:
             others = assembly.parts.keys() - {self._graph.input}
             if tile.tensor != self._graph.input and others:
@@ -231,13 +255,23 @@ class EdgeSession:
         """Feed rows to the engine, and end the frame when nothing is missing any more."""
         begin = self._clock()
         assembly.wait = begin - assembly.last_arrival
+        tile = assembly.tile
+        part = self._part(Division(tile.cut_row, tile.halo)) if tile.cut_row else None
+        frame = assembly.frame = assembly.frame or (part.engine if part else self._engine).start()
         for tensor, intervals in fresh.items():
             for a, b in intervals:
-                assembly.frame.feed(tensor, a, b, assembly.parts[tensor].pixels[a:b])
-        if assembly.frame.done:
-            detections = self.detector.postprocess(assembly.frame.outputs(), assembly.geometry)
+                rows = assembly.parts[tensor].pixels[a:b]
+                if part:
+                    part.feed(frame, a, b, rows)
+                else:
+                    frame.feed(tensor, a, b, rows)
+        detections = None
+        if frame.done:
+            detections = self.detector.postprocess_part(
+                part.outputs(frame), assembly.geometry) if part else \
+                self.detector.postprocess(frame.outputs(), assembly.geometry)
         assembly.compute += self._clock() - begin
-        if assembly.frame.done:
+        if detections is not None:
             self._finish(robot, run, assembly, detections)
 
     def _finish(self, robot: Robot, run: Run, assembly: Assembly, detections: Detections) -> None:

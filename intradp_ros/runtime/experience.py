@@ -39,6 +39,9 @@ class Factors:
         return min((f for (way, _), f in self.seen.items() if way != 'local'), default=1.0)
 
 
+UNCORRECTED = Factors()
+
+
 class Experience:
     """Remembers the last frames of each way and tensor; for one writer and one reader thread."""
 

@@ -20,10 +20,10 @@ class Layout:
     """
     How a frame is cut into bands.
 
-    `ends` has the rows of the merge tensor between bands, 0 and its last included; `raw` the rows
-    of the input between the raw rows of each band, halo included: bands k, k + 1, ... need the
-    input's rows from raw[k] on. The device takes bands below `device_limit`, the edge those from
-    `edge_limit` on.
+    `ends` has the rows of the merge tensor between bands, its first (0 but where the image is
+    divided) and last included; `raw` the rows of the input between the raw rows of each band, halo
+    included: bands k, k + 1, ... need the input's rows from raw[k] on. The device takes bands
+    below `device_limit`, the edge those from `edge_limit` on.
     """
 
     merge: int
@@ -53,17 +53,24 @@ def layout(graph: Graph, split: Split, tile_count: int, meeting: bool) -> Layout
     :param split: who computes which rows; with `meeting` only its tensor counts, and both sides
         may take any band.
     """
+    if split.merge == graph.input:
+        return raw_rows(graph, 0, tile_count)
     rows = graph.tensors[split.merge].rows
     height = graph.tensors[graph.input].rows
     if meeting or split.device_rows in (0, rows):
         ends = boundaries(rows, tile_count)
     else:
         ends = boundaries_around(rows, split.device_rows, tile_count)
-    if split.merge == graph.input:
-        return Layout(split.merge, tuple(ends), tuple(ends), 0, 0)
     raw = [rows_needed(graph, split.merge, a, rows)[0] for a in ends[:-1]] + [height]
     limits = (len(ends) - 1, 0) if meeting else (ends.index(split.device_rows),) * 2
     return Layout(split.merge, tuple(ends), tuple(raw), *limits)
+
+
+def raw_rows(graph: Graph, begin: int, tile_count: int) -> Layout:
+    """Cut rows of the input, from `begin` on, into bands for the edge; the device takes none."""
+    height = graph.tensors[graph.input].rows
+    ends = tuple(begin + b for b in boundaries(height - begin, tile_count))
+    return Layout(graph.input, ends, ends, 0, 0)
 
 
 class Frontier:

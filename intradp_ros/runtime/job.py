@@ -13,6 +13,7 @@ from intradp_ros.model.detector import Detections
 from intradp_ros.planning.link import FrameTransfer
 from intradp_ros.runtime.frontier import Frontier
 from intradp_ros.runtime.wire import Ack, AckState, CameraFrame, Report
+from intradp_ros.tiling.part import Division
 
 # Why a frame that the edge was given was answered here: nothing is wrong with the edge.
 FIRST = 'device was first'
@@ -24,7 +25,9 @@ class Job:
     A frame in work.
 
     `offered` says that the edge was given this frame, `frontier` who computes which part of it,
-    `progress` when the edge last said something about it. `changed` is set when the edge answered
+    `progress` when the edge last said something about it. `division` says that each side computes
+    a part of the image, and `lossless` that nothing of
+    what the edge was sent has lost anything. `changed` is set when the edge answered
     or will not answer: the inference thread waits for it rather than for a time.
     """
 
@@ -33,12 +36,15 @@ class Job:
     report: Report
     offered: bool = False
     frontier: Frontier | None = None
+    division: Division | None = None
+    lossless: bool = True
     progress: float = 0.0
     reason: str = ''
     refused: str = ''
     transfer: FrameTransfer = field(default_factory=FrameTransfer)
     changed: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
+    _parts: dict[str, Detections] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _indices: Iterator[int] = field(default_factory=itertools.count)
 
@@ -60,6 +66,18 @@ class Job:
             self.changed.set()
             return True
 
+    def add_part(self, source: str, detections: Detections) -> tuple[Detections, ...]:
+        """
+        Take the detections of one side of a divided image; give both to whoever comes second.
+
+        :returns: (the device's, the edge's) exactly once, else ().
+        """
+        with self._lock:
+            if source in self._parts:
+                return ()
+            self._parts[source] = detections
+            return (self._parts['device'], self._parts['edge']) if len(self._parts) == 2 else ()
+
     def on_ack(self, ack: Ack, now: float) -> None:
         """Note what the edge says about this frame."""
         self.progress = now
@@ -77,14 +95,23 @@ class Job:
         report, sent = self.report, list(self.transfer.sent)
         latency_ms = (now - self.camera.arrival) * 1e3
         own = source == 'device'
-        frontier = self.frontier
+        device_rows, edge_rows = self._rows()
         return replace(
             report, source=source, fallback=own and bool(self.reason) and self.reason != FIRST,
             reason=self.reason if own else '',
-            device_rows=frontier.device_rows if frontier else 0,
-            edge_rows=frontier.edge_rows if frontier else 0,
+            device_rows=device_rows, edge_rows=edge_rows,
+            exact=own or (self.lossless and not self.division),
+            halo_px=self.division.halo if self.division else 0,
             resent=self.transfer.resent,
             detections=len(detections), latency_ms=latency_ms,
             deadline_met=latency_ms <= report.deadline_ms,
             messages=len(sent), bytes=sum(s.size for s in sent),
             send_ms=sum(s.end - s.begin for s in sent) * 1e3)
+
+    def _rows(self) -> tuple[int, int]:
+        """Rows that the device computed for the frame, and those that were left to the edge."""
+        if self.frontier is None:
+            return 0, 0
+        if self.division:
+            return self.division.cut, self.frontier.layout.ends[-1] - self.division.cut
+        return self.frontier.device_rows, self.frontier.edge_rows

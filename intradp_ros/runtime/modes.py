@@ -1,11 +1,11 @@
 """
 From a mode to what a session does: who plans, and what of a plan can be carried out.
 
-Modes 'local', 'offload' and 'split' are what their names say. Every other one is a planner's
-name; 'auto' is `frontier` with the codec that the accuracy budget allows. A session meets the
-edge at one tensor, so instead of a plan that crosses several (some minimum cuts) or gives each
-operator a share of its own (Intra-DP, CoActo) Neurosurgeon's cut at one tensor is carried out, and
-the reason says so.
+Modes 'local', 'offload', 'split' and 'divided' are what their names say. Every other one is a
+planner's name; 'auto' is `frontier` with the codec and halo that the accuracy budget allows. A
+session meets the edge at one tensor, so instead of a plan that crosses several (some minimum cuts)
+or gives each operator a share of its own (Intra-DP, CoActo) Neurosurgeon's cut at one tensor is
+carried out, and the reason says so.
 """
 
 from dataclasses import dataclass, replace
@@ -19,18 +19,23 @@ from intradp_ros.planning.plan import Objective, Plan, Setup
 from intradp_ros.planning.planners import frontier
 from intradp_ros.planning.profile import Profile
 from intradp_ros.runtime.edge import LARGEST_MERGE
-from intradp_ros.runtime.experience import Factors
+from intradp_ros.runtime.experience import UNCORRECTED, Factors
 from intradp_ros.runtime.settings import DeviceSettings
-from intradp_ros.tiling import split
+from intradp_ros.tiling import part, split
+from intradp_ros.tiling.part import Division
 
-MANUAL = ('local', 'offload', 'split')
+MANUAL = ('local', 'offload', 'split', 'divided')
 # These plan with overlap, and choose by themselves between the two ways to wait.
 OURS = ('frontier', 'auto')
 NAMES = ('auto', *MANUAL, *(name for name in planners.NAMES if name not in MANUAL))
-WAYS = ('local', 'offload', 'cut', 'split', 'meeting')
+WAYS = ('local', 'offload', 'cut', 'split', 'meeting', 'divided')
 # Loss of mAP@[.5:.95] that JPEG rows cost the demo detector (README, "The demo detector"): with
 # less to spend than this they are not used.
 JPEG_DROP = 0.005
+# Likewise for images that are divided with so many rows of halo, the worst share of those measured
+# (bench/results/limited_halo.md). Of models that are not here nothing was measured: mode 'auto'
+# does not divide their images.
+HALO_DROPS = {'demo_detector': ((16, 0.085), (32, 0.04), (64, 0.013), (128, 0.001))}
 
 
 @dataclass(frozen=True)
@@ -38,8 +43,9 @@ class Decision:
     """
     What sessions do from now on: fields as in `DeviceSettings`, the tensor by its name.
 
-    `device_share` is the share of the merge tensor's rows that the device computes ('split'),
-    `seconds` what the timeline makes of a frame, 0 where nothing was planned.
+    `device_share` is the share of the merge tensor's rows that the device computes ('split'), or
+    of the image ('divided', each side with `halo_px` rows of the input beyond its part);
+    `seconds` is what the timeline makes of a frame, 0 where nothing was planned.
     """
 
     way: str
@@ -50,6 +56,7 @@ class Decision:
     hedge: bool = False
     reason: str = ''
     seconds: float = 0.0
+    halo_px: int = 0
 
 
 def settings_of(plan: Plan, graph: Graph, codec: str = 'uint8', hedge: bool = False) -> Decision:
@@ -64,8 +71,13 @@ def settings_of(plan: Plan, graph: Graph, codec: str = 'uint8', hedge: bool = Fa
         return Decision('local', codec=codec, reason=plan.note)
     if way == 'offload':
         return Decision('offload', '', plan.tiles, codec, 0.0, hedge, plan.note)
+    if way == 'divided':
+        part.check(graph, _division(graph, plan.device_share, plan.halo))
+        return Decision('divided', '', plan.tiles, codec, plan.device_share, hedge, plan.note,
+                        plan.halo)
     if not plan.exact:
-        raise ParameterError(f'plan {way} of {plan.planner} is inexact; nodes run exact ones')
+        raise ParameterError(f'plan {way} of {plan.planner} is inexact; of those the nodes run '
+                             'divided ones only')
     largest = LARGEST_MERGE * graph.tensors[graph.input].bytes
     if plan.merge not in {t.name for t in split.candidates(graph) if t.bytes <= largest}:
         raise ParameterError(f'plan of {plan.planner} crosses {plan.merge or "several tensors"}, '
@@ -82,9 +94,14 @@ def carried_out(decision: Decision, base: DeviceSettings, graph: Graph) -> Devic
     """
     Give the settings of a session that does what was decided.
 
-    :raises ParameterError: for a merge tensor that the model does not have.
+    :raises ParameterError: for a merge tensor that the model does not have, or when it cannot be
+        divided so.
     """
-    if decision.way in ('local', 'offload'):
+    division = None
+    if decision.way == 'divided':
+        division = _division(graph, decision.device_share, decision.halo_px)
+        part.check(graph, division)
+    if decision.way in ('local', 'offload', 'divided'):
         chosen = split.offload(graph)
     else:
         share = {'cut': 1.0, 'meeting': 0.5}.get(decision.way, decision.device_share)
@@ -92,7 +109,11 @@ def carried_out(decision: Decision, base: DeviceSettings, graph: Graph) -> Devic
         if decision.way == 'meeting' and chosen.merge == graph.input:  # a tensor of one row
             chosen = split.at(graph, decision.merge, 1.0)
     return replace(base, way=decision.way, tile_count=decision.tile_count, codec=decision.codec,
-                   hedge=decision.hedge, split=chosen)
+                   hedge=decision.hedge, split=chosen, division=division)
+
+
+def _division(graph: Graph, share: float, halo: int) -> Division:
+    return Division(round(share * graph.tensors[graph.input].rows), halo)
 
 
 def allowed_codecs(mode: str, max_map_drop: float) -> tuple[str, ...]:
@@ -109,7 +130,7 @@ def allowed_codecs(mode: str, max_map_drop: float) -> tuple[str, ...]:
 def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,
            objective: Objective, max_map_drop: float = 0.0,
            shortlists: dict[str, list[Plan]] | None = None,
-           factors: Factors = Factors()) -> Decision:
+           factors: Factors = UNCORRECTED) -> Decision:
     """
     Plan by a mode that is a planner's name, or 'auto'.
 
@@ -137,12 +158,16 @@ def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,
         if mode == 'auto' and codec not in known:
             continue
         setup = Setup(device, edge, known.get(codec, known['uint8']))
+        wanted = objective
+        if mode == 'auto':
+            left = max_map_drop - (0.0 if setup.encoding.lossless else JPEG_DROP)
+            wanted = replace(objective, halo=halo_allowed(device.model, left))
         if name == 'frontier' and shortlists is not None:
             if codec not in shortlists:
-                shortlists[codec] = frontier.shortlist(setup, objective, link)
-            plan = frontier.choose(setup, shortlists[codec], link, objective, factors.of)
+                shortlists[codec] = frontier.shortlist(setup, wanted, link)
+            plan = frontier.choose(setup, shortlists[codec], link, wanted, factors.of)
         else:
-            plan = planners.find(name).plan(setup, link, objective)
+            plan = planners.find(name).plan(setup, link, wanted)
         decision = _nearest(plan, setup, link, objective, codec, hedge)
         seconds = plan.run(link).latency
         corrected = seconds * factors.of(plan.kind)
@@ -152,6 +177,24 @@ def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,
         found.append((corrected, len(found), replace(
             decision, seconds=seconds, reason='; '.join(filter(None, (reason, decision.reason))))))
     return min(found)[2]
+
+
+def halo_allowed(model: str, map_drop: float) -> int | None:
+    """
+    Give the least halo (rows of the input) by which dividing an image costs no more than this.
+
+    :param map_drop: loss of mAP@[.5:.95]; with none to spend nothing is divided, as any limited
+        halo is inexact.
+    """
+    if map_drop <= 0:
+        return None
+    return next((halo for halo, drop in HALO_DROPS.get(model, ()) if drop <= map_drop), None)
+
+
+def may_divide(mode: str, model: str, halo: int, max_map_drop: float) -> bool:
+    """Whether a mode by plan may divide an image with so much halo."""
+    least = halo_allowed(model, max_map_drop) if mode == 'auto' else None
+    return least is not None and halo >= least
 
 
 def _nearest(plan: Plan, setup: Setup, link: Link, objective: Objective, codec: str,

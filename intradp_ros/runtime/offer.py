@@ -79,9 +79,11 @@ class Offer:
     def _tiles(self, tensor: int, begin: int, rows: np.ndarray, coder: codec.Codec) -> list[Tile]:
         """Encode one band, in as many messages as it takes."""
         job, report = self._job, self._job.report
+        cut, halo = (job.division.cut, job.division.halo) if job.division else (0, 0)
         report.tiles += 1
+        job.lossless &= coder.lossless
         height, width = job.image.shape[:2]
         return [Tile(job.camera.stamp, self._identity, report.session, job.number, report.plan,
                      job.next_index(), tensor, piece.row_begin, piece.row_end, coder.number,
-                     height, width, piece.data)
+                     height, width, piece.data, cut, halo)
                 for piece in tiles.pieces(rows, begin, coder, self._message_bytes)]

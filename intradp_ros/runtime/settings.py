@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from intradp_ros.runtime.wire import FrameResult, Tile
+from intradp_ros.tiling.part import Division
 from intradp_ros.tiling.split import Split
 
 
@@ -14,7 +15,8 @@ class DeviceSettings:
 
     `mode` is a name for the report. `way` is what is done: 'local', 'offload', 'cut' and 'split'
     compute on the device the rows that `split` says, 'meeting' as many as it gets to before the
-    sender comes from below (`frontier`). With `hedge` the device goes on to a result of its own
+    sender comes from below (`frontier`); 'divided' (the only inexact one) computes one side of
+    `division` on the device, to the end. With `hedge` the device goes on to a result of its own
     while the edge works, and the first one counts; else it waits as long as that makes sense.
     With `explore` way 'local' is a plan for the link as it is now, not a wish: see EXPLORE_PERIOD
     in `device`.
@@ -31,6 +33,7 @@ class DeviceSettings:
     hedge: bool = False
     explore: bool = False
     split: Split = Split(0, 0, 0)
+    division: Division | None = None
     plan: int = 0
 
 

@@ -41,6 +41,8 @@ class Tile:
     image_height: int
     image_width: int
     data: bytes | memoryview
+    cut_row: int = 0
+    halo: int = 0
 
 
 class AckState(enum.IntEnum):
@@ -106,6 +108,8 @@ class Report:
     resent: int = 0
     device_rows: int = 0
     edge_rows: int = 0
+    exact: bool = True
+    halo_px: int = 0
     age_ms: float = 0.0
     queue_ms: float = 0.0
     latency_ms: float = 0.0

@@ -33,7 +33,7 @@ words = st.text(st.characters(codec='ascii', exclude_characters='\0'), max_size=
 @given(st.builds(Tile, stamp=st.just(STAMP), model=words,
                  session=U64, frame=U32, plan=U32, index=U16, tensor=U16, row_begin=U16,
                  row_end=U16, codec=st.integers(0, 255), image_height=U16, image_width=U16,
-                 data=st.binary(max_size=500)))
+                 data=st.binary(max_size=500), cut_row=U16, halo=U16))
 def test_tiles(tile):
     back = conversions.tile_from_message(over_the_wire(conversions.message_from_tile(tile)))
     assert dataclasses.replace(back, data=bytes(back.data)) == tile

@@ -28,6 +28,7 @@ from intradp_ros.nodes.parameter_server import ParameterServer
 from intradp_ros.planning.profile import estimated
 from intradp_ros.planning.profile_file import save
 from intradp_ros.runtime.modes import Decision
+from intradp_ros.scenes.scene import scene
 from intradp_ros.tiling import split
 
 MODEL = {'score_threshold': 0.001, 'max_detections': 50, 'threads': 1,
@@ -237,6 +238,53 @@ def test_a_classifier_over_dds(graph, photograph):
         [pytest.approx(photograph.shape[1::-1])] * 5
     graph.wait(lambda: camera.labels)
     assert camera.labels[0].class_map[281].class_name == 'tabby'
+
+
+def test_a_divided_image_over_dds_and_a_model_that_cannot(graph, photograph):
+    demo = {'model': 'demo_detector', 'weights': 'DEFAULT', 'score_threshold': 0.4}
+    found = zoo.build('demo_detector', 'DEFAULT', score_threshold=0.4, max_detections=50)
+    drawn = scene(300).image
+    camera, messages = Camera(graph), []
+    device = started(graph, DeviceNode, deadline_ms=20000.0, mode='divided', device_share=0.25,
+                     halo_px=480, **demo)
+    edge = started(graph, EdgeNode, '/edge', **demo)
+    graph.wait(lambda: device._tiles.get_subscription_count())
+    camera.node.create_subscription(Detection2DArray, 'edge/detections', messages.append,
+                                    qos.DETECTIONS)
+    detections, report = camera.shoot(conversions.image_from_rgb(drawn, Header()))
+    assert (report.way, report.source, report.exact) == ('divided', 'both', False)
+    assert (report.device_rows, report.edge_rows, report.halo_px) == (120, 360, 480)
+    # With all the halo that it takes only the joining could differ, and here it does not.
+    assert not conversions.detections_from_message(detections).differs(
+        found.detect(drawn), 1e-3, 0.1)
+
+    def shot(**expected):
+        """Shoot until the frames that were under way before are done."""
+        for _ in range(20):
+            detections, report = camera.shoot(conversions.image_from_rgb(drawn, Header()))
+            if all(getattr(report, name) == value for name, value in expected.items()):
+                return detections
+        raise AssertionError(f'no report with {expected}: {report}')
+
+    graph.wait(lambda: messages)
+    assert len(messages[0].detections) <= len(detections.detections)
+    # Live, visible, and back to exact.
+    changes = [Value('halo_px', value=16), Value('device_share', value=1.0)]
+    assert [r.successful for r in graph.call(device.set_parameters, changes)] == [True, False]
+    shot(halo_px=16, exact=False, source='both')
+    _, words, figures = device.figures()
+    assert 'inexact: divided with a halo of 16 px' in words and figures['halo [px]'] == 16
+    assert graph.call(device.set_parameters, [Value('mode', value='offload')])[0].successful
+    shot(way='offload', exact=True, halo_px=0)
+    # Without the edge: exact, and one message.
+    graph.call(device.set_parameters, [Value('mode', value='divided'),
+                                       Value('deadline_ms', value=500.0)])
+    graph.call(edge.trigger_deactivate)
+    detections = shot(way='divided', source='device', exact=True)
+    assert not conversions.detections_from_message(detections).differs(found.detect(drawn))
+    other = started(graph, DeviceNode, '/other')
+    result, = graph.call(other.set_parameters, [Value('mode', value='divided')])
+    assert not result.successful and 'needs all rows' in result.reason
 
 
 def test_lifecycle_frees_and_comes_back(graph, photograph):
@@ -503,6 +551,7 @@ def test_random_tiles_never_raise_out_of_the_callback(edge_alone, data):
         model=data.draw(st.sampled_from([identity, '', 'x#y'])), session=bits(64), frame=bits(32),
         plan=bits(32), index=bits(16), tensor=bits(16), row_begin=bits(16), row_end=bits(16),
         codec=bits(8), image_height=bits(16), image_width=bits(16),
+        cut_row=bits(16), halo=bits(16),
         data=array.array('B', data.draw(st.binary(max_size=3000))))
     node._on_tile('/robot', message)
 

@@ -1,8 +1,11 @@
 """Modes: what a plan becomes, what cannot be carried out, and when a plan is made again."""
 
+from dataclasses import replace
+
 import pytest
 
 from intradp_ros.errors import ParameterError
+from intradp_ros.model import zoo
 from intradp_ros.planning import planners, ways
 from intradp_ros.planning.link import Link, LinkEstimate
 from intradp_ros.planning.plan import Objective, Setup
@@ -12,11 +15,22 @@ from intradp_ros.runtime.replan import Replanner, Wish
 from intradp_ros.runtime.settings import DeviceSettings
 from intradp_ros.runtime.wire import Report, Stamp
 from intradp_ros.tiling import split
+from intradp_ros.tiling.part import Division
 
 
 @pytest.fixture(scope='module')
 def profile(detector):
     return estimated(detector.graph, 2e9)
+
+
+@pytest.fixture(scope='module')
+def demo():
+    return zoo.build('demo_detector')
+
+
+@pytest.fixture(scope='module')
+def profile_of_demo(demo):
+    return estimated(demo.graph, 2e9, model='demo_detector')
 
 
 @pytest.fixture(scope='module')
@@ -54,6 +68,62 @@ def test_what_crosses_several_tensors_is_refused(detector, setup):
         modes.settings_of(several, detector.graph)
 
 
+def test_a_divided_plan_becomes_a_division(profile_of_demo, demo):
+    setup = Setup(profile_of_demo, profile_of_demo.scaled(0.5))
+    decision = modes.settings_of(ways.divided(setup, 0.25, 16, 6, 'x'), demo.graph, hedge=True)
+    assert (decision.way, decision.halo_px, decision.tile_count) == ('divided', 16, 6)
+    settings = modes.carried_out(decision, DeviceSettings('x'), demo.graph)
+    assert settings.division == Division(120, 16) and settings.hedge
+    back = modes.carried_out(modes.Decision('offload'), settings, demo.graph)
+    assert back.division is None
+
+
+@pytest.mark.parametrize('share', [0.0, 1.0])
+def test_a_division_that_leaves_a_side_nothing_is_refused(demo, share):
+    with pytest.raises(ParameterError, match='cannot be divided'):
+        modes.carried_out(modes.Decision('divided', device_share=share), DeviceSettings('x'),
+                          demo.graph)
+
+
+def test_a_model_with_global_operators_is_not_divided(detector, setup):
+    with pytest.raises(ParameterError, match='needs all rows'):
+        modes.settings_of(ways.divided(setup, 0.5, 16, 6, 'x'), detector.graph)
+
+
+def test_auto_divides_only_what_the_budget_allows_and_was_measured(profile_of_demo):
+    """On a link and an edge for which halves of the image are the fastest way by far."""
+    def decided(drop, mode='auto', profile=profile_of_demo):
+        return modes.decide(mode, profile, 1.0, Link(1e7, 0.004), Objective(), drop)
+
+    generous = decided(1.0)
+    plan = ways.divided(Setup(profile_of_demo, profile_of_demo), 0.5, 16, 6, 'x')
+    assert plan.kind == (generous.way, generous.merge)
+    (least, _), *_ = modes.HALO_DROPS['demo_detector']
+    assert (generous.way, generous.halo_px) == ('divided', least)
+    assert f'halo of {least} rows' in generous.reason
+    for drop in (0.0, 1e-9):
+        assert decided(drop).way != 'divided' and decided(drop).halo_px == 0
+    assert decided(1.0, 'frontier').way != 'divided'
+    assert decided(1.0, profile=replace(profile_of_demo, model='another')).way != 'divided'
+
+
+def test_a_division_that_was_planned_for_a_larger_budget_ends_with_it():
+    (least, drop), *_, (most, _) = modes.HALO_DROPS['demo_detector']
+    assert modes.may_divide('auto', 'demo_detector', least, drop)
+    for halo, budget in ((least, drop / 2), (most, 0.0)):
+        assert not modes.may_divide('auto', 'demo_detector', halo, budget)
+    assert not modes.may_divide('frontier', 'demo_detector', most, 1.0)
+    assert not modes.may_divide('auto', 'another', most, 1.0)
+
+
+def test_less_loss_takes_more_halo():
+    halos = modes.HALO_DROPS['demo_detector']
+    assert [modes.halo_allowed('demo_detector', drop) for _, drop in halos] == [
+        halo for halo, _ in halos]
+    assert list(halos) == sorted(halos) and [d for _, d in halos] == sorted(
+        (d for _, d in halos), reverse=True)
+
+
 def test_inexact_plans_are_refused(detector, setup, bottleneck):
     plan = ways.streamed(setup, bottleneck.id, 4, 'x')
     with pytest.raises(ParameterError, match='inexact'):
@@ -61,7 +131,8 @@ def test_inexact_plans_are_refused(detector, setup, bottleneck):
                           detector.graph)
 
 
-@pytest.mark.parametrize('mode', [n for n in modes.NAMES if n not in ('offload', 'split')])
+@pytest.mark.parametrize('mode', [n for n in modes.NAMES
+                                  if n not in ('offload', 'split', 'divided')])
 @pytest.mark.parametrize('bandwidth', [1e4, 1e6, 1e8])
 def test_every_planner_decides_something_that_a_session_can_do(detector, profile, mode, bandwidth):
     decision = modes.decide(mode, profile, 10.0, Link(bandwidth, 0.004), Objective())
@@ -72,7 +143,7 @@ def test_every_planner_decides_something_that_a_session_can_do(detector, profile
 
 
 def test_the_names_are_those_of_all_planners():
-    assert set(planners.NAMES) | {'auto', 'split'} == set(modes.NAMES)
+    assert set(planners.NAMES) | {'auto', 'split', 'divided'} == set(modes.NAMES)
 
 
 def test_energy_needs_no_hedge_and_nothing_known_means_offering_the_input(profile):
