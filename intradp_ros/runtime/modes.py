@@ -74,7 +74,7 @@ def settings_of(plan: Plan, graph: Graph, codec: str = 'uint8', hedge: bool = Fa
     if way == 'divided':
         part.check(graph, _division(graph, plan.device_share, plan.halo))
         return Decision('divided', '', plan.tiles, codec, plan.device_share, hedge, plan.note,
-                        plan.halo)
+                        halo_px=plan.halo)
     if not plan.exact:
         raise ParameterError(f'plan {way} of {plan.planner} is inexact; of those the nodes run '
                              'divided ones only')

@@ -168,19 +168,19 @@ def test_a_plan_is_made_again_only_when_something_has_moved(profile):
 
 
 def test_what_frames_took_corrects_the_plan(profile):
-    """A way that takes three times what was planned is left, and tried again when that is old."""
+    """Where the edge takes far longer than planned, it is left, and tried again later."""
     replanner, wish, link = Replanner(), Wish('frontier'), LinkEstimate(5e6)
     first = replanner.decide(profile, wish, link, 0.0, 0.0)
     assert first.way != 'local' and first.seconds > 0
     report = Report(Stamp(0, 0, ''), 0, 0, way=first.way, queue_ms=1000.0)
-    report.latency_ms = 1000 + 3e3 * first.seconds
+    report.latency_ms = 1000 + 1e5 * first.seconds
     for _ in range(2):
         replanner.note(report, 1.0)
     assert replanner.decide(profile, wish, link, 0.0, 1.0) is None, 'two frames say little'
     for _ in range(5):
         replanner.note(report, 1.0)
     second = replanner.decide(profile, wish, link, 0.0, 1.0)
-    assert (second.way, second.merge) != (first.way, first.merge)
+    assert second.way == 'local'
     assert replanner.decide(profile, wish, link, 0.0, 2.0) is None
     third = replanner.decide(profile, wish, link, 0.0, 40.0)
     assert (third.way, third.merge) == (first.way, first.merge)

@@ -74,7 +74,9 @@ def plans(setup: Setup, objective: Objective) -> list[Plan]:
 def choose(setup: Setup, candidates: Sequence[Plan], link: Link, objective: Objective,
            factor: Callable[[tuple[str, str]], float] = lambda kind: 1.0) -> Plan:
     """
-    Take the best plan, or one nearly as good that bears a slower link better.
+    Take the best plan, or one nearly as good that bears a slower link better; of equals the one
+    that costs least otherwise (for latency, joules: where all hedged plans end with the local
+    result, sending is for nothing).
 
     :param factor: says by a plan's kind what its latency is to be multiplied by, where frames have
         shown how wrong the timeline is; for the goal latency only.
@@ -84,12 +86,14 @@ def choose(setup: Setup, candidates: Sequence[Plan], link: Link, objective: Obje
         if objective.goal == 'latency':
             rest[0] *= factor(plan.kind)
         return ruled_out, *rest
-    costs = [judged(plan, link) for plan in candidates]
-    best = min(costs)
-    near = [plan for plan, c in zip(candidates, costs)
-            if c[:-2] == best[:-2] and c[-2] <= best[-2] * (1 + TOLERANCE)]
+
+    def near(plans: Sequence[Plan], link: Link) -> list[Plan]:
+        costs = [judged(plan, link) for plan in plans]
+        *ruled_out, figure, _ = min(costs)
+        return [plan for plan, (*out, c, _) in zip(plans, costs)
+                if out == ruled_out and c <= figure * (1 + TOLERANCE)]
     slow = replace(link, bandwidth=link.bandwidth / CAUTION)
-    return min(near, key=lambda plan: judged(plan, slow))
+    return min(near(near(candidates, link), slow), key=lambda plan: judged(plan, link)[-1])
 
 
 @dataclass(frozen=True)
