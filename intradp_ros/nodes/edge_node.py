@@ -9,7 +9,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.publisher import Publisher
 from rclpy.qos import ReliabilityPolicy
-from rclpy.subscription import Subscription
+from rclpy.subscription import MessageInfo, Subscription
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, LabelInfo
 
@@ -23,6 +23,8 @@ from intradp_ros.runtime.rolling import Rolling
 from intradp_ros.runtime.wire import Ack, AckState, Stamp
 
 TILES = '/intradp/tiles'
+# No message waits longer for this node's executor (seconds).
+LONGEST_WAIT = 1.0
 
 TABLE = (
     *models.MODEL,
@@ -120,7 +122,8 @@ class EdgeNode(ManagedNode):
         root = topic.removesuffix(TILES)
         self.robots[name] = Robot(
             self.create_subscription(
-                Tile, topic, lambda message: self._on_tile(name, message), qos.tiles(reliable),
+                Tile, topic, lambda message, info: self._on_tile(name, message, info),
+                qos.tiles(reliable),
                 event_callbacks=events.of_subscription(self, topic),
                 qos_overriding_options=qos.overridable()),
             self.create_publisher(TileAck, f'{root}/intradp/acks', qos.ACKS),
@@ -139,8 +142,12 @@ class EdgeNode(ManagedNode):
 
     # -- messages ------------------------------------------------------------------------------
 
-    def _on_tile(self, name: str, message: Tile) -> None:
-        self.session.on_tile(name, conversions.tile_from_message(message))
+    def _on_tile(self, name: str, message: Tile, info: MessageInfo) -> None:
+        # How long this executor was busy says nothing of the link. Not every middleware stamps
+        # arrivals (0 then), and the wall clock may jump.
+        waited = (time.time_ns() - info['received_timestamp']) / 1e9
+        self.session.on_tile(name, conversions.tile_from_message(message),
+                             waited if 0 < waited < LONGEST_WAIT else 0.0)
 
     def _publish_ack(self, name: str, ack: Ack) -> None:
         if name not in self.robots:

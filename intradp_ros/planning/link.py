@@ -2,8 +2,9 @@
 The link: what a plan assumes of it, and what the device sees of it.
 
 `Link` is a model for plans. The estimate comes from the device's own sends and the edge's
-acknowledgements: no probe traffic, no synchronised clocks, every time is read from the device's
-clock. All times are seconds, all sizes bytes.
+acknowledgements: no probe traffic, no synchronised clocks. Goodput is measured by the edge's
+clock, between arrivals there, which neither the way back of acknowledgements nor a busy device
+delays; all other times are read from the device's clock. Times are seconds, sizes bytes.
 """
 
 import statistics
@@ -94,8 +95,8 @@ class RateMeter:
     """
     Bytes a second that arrive while something is in flight, now.
 
-    Between two acknowledgements, and not from a send to its acknowledgement: so the round trip is
-    no part of it. Looks back over `horizon` seconds of a busy period.
+    Between two arrivals, and not from a send to its acknowledgement: so the round trip is no part
+    of it. Looks back over `horizon` seconds of a busy period.
     """
 
     def __init__(self, horizon: float = 0.1):
@@ -110,15 +111,20 @@ class RateMeter:
         self._begun, self._total = now, 0
         self._seen.clear()
 
-    def on_arrival(self, now: float, size: int, idle: bool) -> None:
-        """Note that `size` more bytes have arrived; `idle`: nothing else is in flight."""
+    def on_arrival(self, now: float, size: int, idle: bool, arrival: float) -> None:
+        """
+        Note that `size` more bytes have arrived.
+
+        :param idle: whether nothing else is in flight.
+        :param arrival: when the last of them arrived, by any clock that stays the same.
+        """
         self._total += size
-        self._seen.append((now, self._total))
-        while len(self._seen) > 2 and self._seen[1][0] <= now - self._horizon:
+        self._seen.append((arrival, self._total))
+        while len(self._seen) > 2 and self._seen[1][0] <= arrival - self._horizon:
             self._seen.popleft()
         begin, before = self._seen[0]
-        if now - begin >= 1e-3:
-            self.rate = (self._total - before) / (now - begin)
+        if arrival - begin >= 1e-3:
+            self.rate = (self._total - before) / (arrival - begin)
         elif idle or not self.rate:
             # All at once, with the round trip in it: no more than a lower bound.
             self.rate = max(self.rate, self._total / max(now - self._begun, 1e-6))
@@ -140,8 +146,8 @@ class FrameTransfer:
     """
     The sends and acknowledgements of one frame.
 
-    Goodput counts busy time only: from the first acknowledgement after something was in flight
-    again to the last one. What arrives in one piece (one acknowledgement) says little; it is used
+    Goodput counts busy time only: from the first arrival that was acknowledged after something was
+    in flight again to the last one. What one acknowledgement speaks of says little; it is used
     where there is nothing better.
     """
 
@@ -167,14 +173,15 @@ class FrameTransfer:
         """Note that a message was lost, as far as one can tell."""
         self.lost += 1
 
-    def on_ack(self, now: float, messages: int, size: int, gained: int = 0,
-               round_trip: float = float('inf')) -> None:
+    def on_ack(self, now: float, messages: int, size: int, gained: int, round_trip: float,
+               arrival: float) -> None:
         """
         Note an acknowledgement.
 
         :param messages: messages of the frame that have arrived by now, `size` bytes in all.
         :param gained: bytes of them that had been in flight until now.
         :param round_trip: seconds since the newest of them was sent.
+        :param arrival: when the newest arrived, by any clock that stays the same.
         """
         self.heard = True
         self.messages, self.bytes = max(self.messages, messages), max(self.bytes, size)
@@ -186,8 +193,8 @@ class FrameTransfer:
             self._coarse_seconds += now - self._begun
         else:
             self._busy_bytes += gained
-            self._busy_seconds += now - self._last
-        self._fresh, self._last = False, now
+            self._busy_seconds += max(0.0, arrival - self._last)
+        self._fresh, self._last = False, arrival
 
     def goodput(self) -> tuple[float, bool]:
         """
@@ -238,11 +245,13 @@ class LinkEstimator:
         costs = [s.end - s.begin for t in transfers for s in t.sent]
         span = sum(t.sent[-1].end - t.sent[0].begin for t in transfers)
         lost = sum(t.lost for t in transfers)
+        # What was in flight when its frame ended is neither.
+        arrived = sum(t.messages for t in transfers)
         last = transfers[-1]
         return LinkEstimate(
             goodput=goodput,
             round_trip=round_trip if round_trip < float('inf') else 0.0,
             message_cost=statistics.median(costs),
-            loss=min(1.0, lost / len(costs)),
+            loss=lost / max(1, lost + arrived),
             blocked=min(1.0, sum(costs) / span) if span > 0 else 0.0,
             frame_bytes=sum(s.size for s in last.sent), frame_messages=len(last.sent))

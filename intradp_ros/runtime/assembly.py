@@ -36,7 +36,8 @@ class Assembly:
             following += 1
         bitmap = sum(1 << i for i in range(64) if following + 1 + i in self.indices)
         return Ack(self.tile.session, self.tile.frame, following, bitmap, len(self.indices),
-                   self.bytes, state)
+                   self.bytes, state,
+                   receive_ms=(self.last_arrival - self.first_arrival) * 1e3)
 
 
 @dataclass

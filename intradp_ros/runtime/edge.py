@@ -81,16 +81,19 @@ class EdgeSession:
         for thread in self._threads:
             thread.start()
 
-    def on_tile(self, name: str, tile: Tile) -> None:
+    def on_tile(self, name: str, tile: Tile, age: float = 0.0) -> None:
         """
         Take a tile of robot `name`; whatever is wrong with it is counted, never raised.
 
         A tile is checked against the frame that it belongs to before anything is allocated for it.
+
+        :param age: seconds since it arrived on this machine.
         """
+        arrival = self._clock() - age
         with self._turn:
             robot = self.robots.setdefault(name, Robot(name))
             try:
-                outcome = self._accept(robot, tile)
+                outcome = self._accept(robot, tile, arrival)
             except ModelMismatchError as error:
                 outcome = 'refused'
                 self._refuse(robot, tile, str(error))
@@ -116,7 +119,7 @@ class EdgeSession:
 
     # -- caller's thread, under the lock ---------------------------------------------------------
 
-    def _accept(self, robot: Robot, tile: Tile) -> str:
+    def _accept(self, robot: Robot, tile: Tile, arrival: float) -> str:
         if tile.model != self._identity:
             raise ModelMismatchError(f'edge runs {self._identity}, robot {robot.name} sends tiles '
                                      f'of {tile.model or "an unnamed model"}')
@@ -129,7 +132,7 @@ class EdgeSession:
         run = self._run_of(robot, tile.session)
         if tile.frame <= run.completed:
             return 'late'
-        assembly = self._assembly_of(run, tile)
+        assembly = self._assembly_of(run, tile, arrival)
         if tile.stamp != assembly.tile.stamp:
             raise TileError(f'its stamp {tile.stamp} is not that of its frame '
                             f'{assembly.tile.stamp}')
@@ -144,7 +147,7 @@ class EdgeSession:
             self._owing.notify()
         if not part.add(tile.row_begin, tile.row_end, BY_NUMBER[tile.codec], tile.data):
             return 'duplicate'
-        assembly.last_arrival = self._clock()
+        assembly.last_arrival = max(assembly.last_arrival, arrival)
         assembly.indices.add(tile.index)
         assembly.bytes += len(tile.data)
         assembly.fresh[tile.tensor] = union(
@@ -173,13 +176,12 @@ class EdgeSession:
             robot.runs[session] = Run()
         return robot.runs[session]
 
-    def _assembly_of(self, run: Run, tile: Tile) -> Assembly:
+    def _assembly_of(self, run: Run, tile: Tile, arrival: float) -> Assembly:
         if tile.frame not in run.filling:
             geometry = self.detector.geometry((tile.image_height, tile.image_width))
-            now = self._clock()
             if len(run.filling) >= FILLING:
                 run.filling.popitem(last=False)
-            run.filling[tile.frame] = Assembly(tile, geometry, now, now)
+            run.filling[tile.frame] = Assembly(tile, geometry, arrival, arrival)
         return run.filling[tile.frame]
 
     def _assembler_of(self, assembly: Assembly, tile: Tile) -> Assembler:
@@ -286,6 +288,5 @@ class EdgeSession:
             robot.counts['frames'] += 1
         self._outlets.ack(robot.name, replace(
             assembly.ack(AckState.DONE),
-            receive_ms=(assembly.last_arrival - assembly.first_arrival) * 1e3,
             wait_ms=assembly.wait * 1e3, compute_ms=assembly.compute * 1e3))
         self._outlets.result(robot.name, assembly.tile.stamp, detections)

@@ -114,8 +114,7 @@ class Flow:
             self.transfer.resent += 1
         self._orders += 1
         if not self.in_flight:
-            self._meter.begin(now)
-            self.transfer.on_busy(now)
+            self._begin_busy(now)
         self.in_flight[message.tile.index] = message
         self.bytes_in_flight += message.size
         self._largest = max(self._largest, message.size)
@@ -155,10 +154,11 @@ class Flow:
         if fresh:
             self._on_round_trip(round_trip)
         gained = sum(m.size for m in arrived)
-        self.transfer.on_ack(now, ack.messages, ack.bytes, gained, round_trip)
+        arrival = ack.receive_ms / 1e3
+        self.transfer.on_ack(now, ack.messages, ack.bytes, gained, round_trip, arrival)
         if not arrived:
             return
-        self._meter.on_arrival(now, gained, idle=not self.in_flight)
+        self._meter.on_arrival(now, gained, not self.in_flight, arrival)
         self._opened = min(self._opened + gained, self._target())
         if not self.reliable:
             latest = max(m.order for m in arrived)
@@ -236,8 +236,16 @@ class Flow:
         if now >= self._deadline:
             self._queues[0].clear()
             return
-        for message in [m for m in self.in_flight.values() if now >= self._due(m)]:
+        overdue = [m for m in self.in_flight.values() if now >= self._due(m)]
+        for message in overdue:
             self._lose(message)
+        if overdue:
+            # The time until that was noticed says nothing of the rate.
+            self._begin_busy(now)
+
+    def _begin_busy(self, now: float) -> None:
+        self._meter.begin(now)
+        self.transfer.on_busy(now)
 
     def _lose(self, message: Message) -> None:
         self._land(message)

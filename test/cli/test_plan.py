@@ -16,6 +16,7 @@ from intradp_ros.planning import gantt, planners, profile_file, sweep
 from intradp_ros.planning.bound import Limits
 from intradp_ros.planning.link import Link
 from intradp_ros.planning.plan import Objective, Setup
+from intradp_ros.planning.planners.frontier import TOLERANCE
 from intradp_ros.planning.profile import CodecCost, estimated
 from intradp_ros.planning.timeline import Task, simulate
 
@@ -96,7 +97,9 @@ def test_objectives(file, capsys):
     assert frugal['energy_j'] < fast['energy_j'] and frugal['latency_ms'] > fast['latency_ms']
     assert late['energy_j'] == frugal['energy_j']
     capped = rows(capsys, *words, '--energy-cap', 1.01 * frugal['energy_j'])['frontier']
-    assert frugal['energy_j'] <= capped['energy_j'] <= 1.01 * frugal['energy_j']
+    # Of plans whose energy is nearly the same, the one that bears a slower link.
+    assert frugal['energy_j'] <= (1 + TOLERANCE) * capped['energy_j']
+    assert capped['energy_j'] <= 1.01 * frugal['energy_j']
 
 
 def test_a_limited_halo_is_marked_and_has_a_bound_of_its_own(file, capsys):

@@ -406,7 +406,7 @@ def test_no_frame_is_lossy_after_that_is_no_longer_allowed(graph, detector):
     device._decision = Decision('offload', tile_count=4, codec='jpeg')
 
     def codec(**changes):
-        return device._settings(detector.graph, changes).codec
+        return device._settings(detector, changes).codec
     assert codec(mode='auto', max_map_drop=0.01) == 'jpeg'
     assert codec(mode='auto', max_map_drop=0.0) == 'uint8'
     assert codec(mode='frontier', max_map_drop=0.01) == 'uint8'
@@ -553,7 +553,8 @@ def test_random_tiles_never_raise_out_of_the_callback(edge_alone, data):
         codec=bits(8), image_height=bits(16), image_width=bits(16),
         cut_row=bits(16), halo=bits(16),
         data=array.array('B', data.draw(st.binary(max_size=3000))))
-    node._on_tile('/robot', message)
+    node._on_tile('/robot', message, {'received_timestamp': data.draw(st.sampled_from(
+        [0, time.time_ns(), 2**62]))})
 
 
 @pytest.fixture(scope='module')

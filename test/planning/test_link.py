@@ -17,7 +17,8 @@ def transfer(rate, delay, size=30000, count=10, lost=0, start=0.0, cost=1e-4):
         free = max(free, sent) + size / rate
         if i >= lost:
             arrived = i - lost + 1
-            frame.on_ack(free + 2 * delay, arrived, arrived * size, size, free + 2 * delay - sent)
+            frame.on_ack(free + 2 * delay, arrived, arrived * size, size, free + 2 * delay - sent,
+                         free)
         else:
             frame.on_lost()
     return frame
@@ -37,8 +38,8 @@ def test_waiting_for_the_device_is_no_slowness_of_the_link():
     for i in range(5):  # a band a second, each in two halves that take 0.1 s on the link
         frame.on_busy(i)
         frame.on_sent(i, i + 1e-3, 10000)
-        frame.on_ack(i + 0.06, 2 * i + 1, 0, 10000)
-        frame.on_ack(i + 0.16, 2 * i + 2, 0, 10000)
+        frame.on_ack(i + 0.06, 2 * i + 1, 0, 10000, 0.05, i + 0.05)
+        frame.on_ack(i + 0.16, 2 * i + 2, 0, 10000, 0.05, i + 0.15)
     estimator = LinkEstimator()
     estimator.on_frame_end(frame)
     assert estimator.estimate().goodput == pytest.approx(1e5)
@@ -116,11 +117,11 @@ def test_the_meter_follows_a_step_and_forgets_pauses():
     meter.begin(now)
     for _ in range(20):
         now += 0.01
-        meter.on_arrival(now, 10000, idle=False)
+        meter.on_arrival(now + 3.0, 10000, False, now)
     assert meter.rate == pytest.approx(1e6)
     for _ in range(12):
         now += 0.01
-        meter.on_arrival(now, 1000, idle=False)
+        meter.on_arrival(now + 3.0, 1000, False, now)
     assert meter.rate == pytest.approx(1e5)
     meter.begin(now + 5.0)
     assert meter.rate == pytest.approx(1e5)

@@ -97,6 +97,15 @@ def test_acknowledgements_say_what_is_there(edge, detector, photograph):
     assert ack.bytes == sum(len(tiles[i].data) for i in (0, 1, 4))
 
 
+def test_acknowledgements_measure_arrivals_on_the_machine_not_in_the_session(
+        edge, detector, photograph):
+    tiles = frame_of(detector, photograph, session=13)
+    for tile, age in zip(tiles, (0.5, 0.3, 0.4)):
+        edge.on_tile('/ages', tile, age)
+    ack = awaited(edge, '/ages', lambda ack: ack.messages == 3)
+    assert 200 <= ack.receive_ms < 300  # the third may have overtaken the second
+
+
 def awaited(edge, robot, condition):
     """Wait for an acknowledgement."""
     until = time.monotonic() + 20

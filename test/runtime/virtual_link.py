@@ -46,12 +46,15 @@ class VirtualLink:
             following = next(i for i in itertools.count() if i not in arrived)
             bitmap = sum(1 << i for i in range(64) if following + 1 + i in arrived)
             ack = Ack(1, 0, following, bitmap, len(arrived), sum(arrived.values()),
-                      AckState.RECEIVING)
+                      AckState.RECEIVING, receive_ms=(acked['newest'] - acked['oldest']) * 1e3)
             if not self.lost(self.now):
                 self._at(self.now + self.delay, lambda: flow.on_ack(ack, self.now)
                          if transfer is self.transfer else flow.heard())
 
         def arrive(index, size):
+            if index not in arrived:
+                acked['newest'] = self.now
+                acked.setdefault('oldest', self.now)
             arrived[index] = size
             if not acked['due']:
                 acked['due'] = True
