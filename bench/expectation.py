@@ -11,7 +11,8 @@ from intradp_ros.planning import planners, profile_file
 from intradp_ros.planning.bound import Limits
 from intradp_ros.planning.encodings import encodings
 from intradp_ros.planning.link import Link
-from intradp_ros.planning.plan import Objective, Plan, Setup
+from intradp_ros.planning.plan import Objective, Plan, Setup, best
+from intradp_ros.planning.planners import frontier
 from testbed.bed import TestBed
 
 # Bytes on the link for each byte of a tile: headers of Ethernet, IP (one a fragment), UDP, RTPS.
@@ -52,7 +53,8 @@ def setup(device: Path, edge: Path) -> Setup:
 
 def link(setup: Setup, rate: float) -> Link:
     """Describe the bed's link at a rate in bytes a second, with all that it costs."""
-    return Link(rate, ROUND_TRIP, setup.device.message_seconds, overhead=OVERHEAD)
+    return Link(rate, ROUND_TRIP, setup.device.message_seconds, overhead=OVERHEAD,
+                message_compute=setup.device.message_compute)
 
 
 def plan(setup: Setup, method: str, rate: float) -> Plan | None:
@@ -69,6 +71,21 @@ def expected(setup: Setup, method: str, rate: float) -> dict[str, object] | None
         return None
     return {'latency_ms': found.run(link(setup, rate)).latency * 1e3, 'way': found.way,
             'merge': found.merge, 'tiles': found.tiles}
+
+
+def done(setup: Setup, way: str, merge: str, tiles: int, rate: float) -> dict[str, object]:
+    """
+    Give what the timeline says of frames that were done in a certain way, as `expected`.
+
+    :param way, merge, tiles: as in FrameReport.
+    """
+    kind = way, '' if way in ('local', 'offload', 'divided') else merge
+    found = [p for p in frontier.plans(setup, Objective()) if p.kind[:2] == kind]
+    nearest = min(abs(p.tiles - max(1, tiles)) for p in found)
+    taken = best(setup, [p for p in found if abs(p.tiles - max(1, tiles)) == nearest],
+                 link(setup, rate), Objective())
+    return {'latency_ms': taken.run(link(setup, rate)).latency * 1e3, 'way': taken.way,
+            'merge': taken.merge, 'tiles': taken.tiles}
 
 
 def limits(setup: Setup, rates: list[float]) -> list[dict[str, float]]:

@@ -100,10 +100,10 @@ def measured(args: argparse.Namespace) -> Profile:
                           args.budget, report)
     try:
         # Only here: without ROS all but this can be measured.
-        from intradp_ros.nodes.message_cost import publish_seconds
+        from intradp_ros.nodes.message_cost import with_messages
     except ImportError:
         return replace(profile, note='cost of a message taken as 0: no rclpy here')
-    return replace(profile, message_seconds=publish_seconds())
+    return with_messages(profile)
 
 
 def build(name: str, weights: str | None, size: str | None,
@@ -165,6 +165,7 @@ def summary(profile: Profile, file: Path) -> dict:
         'torch': profile.torch, 'note': profile.note, 'has_geometry': profile.has_geometry,
         'whole_ms': 1e3 * total, 'before_ms': 1e3 * profile.before,
         'after_ms': 1e3 * profile.after, 'message_ms': 1e3 * profile.message_seconds,
+        'message_compute_ms': 1e3 * profile.message_compute,
         'measured': asdict(profile.measured) if profile.measured else None,
         'power': asdict(profile.power), 'codecs': [asdict(c) for c in profile.codecs],
         'operators': [
@@ -194,7 +195,9 @@ def text(found: dict) -> str:
             f'  operators one by one{measured["operators"] / measured["whole"]:9.2f} of that '
             f'(+- {100 * measured["error"]:.1f} %, {measured["passes"]} passes)',
             f'  pre-, postprocessing{found["before_ms"]:9.2f} ms, {found["after_ms"]:.2f} ms',
-            f'  one message         {found["message_ms"]:9.3f} ms']
+            f'  one message         {found["message_ms"]:9.3f} ms'
+            + (f', and {found["message_compute_ms"]:.3f} ms of inference'
+               if found['message_compute_ms'] else '')]
     for codec in found['codecs']:
         lines.append(f'  {codec["name"]:<20}{codec["ratio"]:9.2f} bytes an element, encode '
                      f'{1e9 * codec["encode"]:.2f} ns, decode {1e9 * codec["decode"]:.2f} ns')

@@ -22,7 +22,7 @@ from intradp_ros.nodes.managed_node import ManagedNode, run
 from intradp_ros.nodes.parameters import Parameter
 from intradp_ros.nodes.profiles import PROFILE, profile_of
 from intradp_ros.planning.plan import GOALS, Objective
-from intradp_ros.runtime import modes
+from intradp_ros.runtime import modes, processor
 from intradp_ros.runtime.device import DeviceSession, DeviceSettings, Outlets
 from intradp_ros.runtime.modes import Decision
 from intradp_ros.runtime.power import EnergyMeter
@@ -56,7 +56,8 @@ LIVE = (
               'pixels', 0, 8192, live=True),
     Parameter('hedge', 'auto', 'Whether the device goes on to a result of its own while the edge '
               'works, the first one counts; "auto": in modes auto and frontier, unless the '
-              'objective is energy', choices=('auto', 'always', 'never'), live=True),
+              'objective is energy or there is but one core for that and for messages',
+              choices=tuple(modes.HEDGES), live=True),
     Parameter('objective', 'latency', 'What plans should be good at; deadline: least energy '
               'within deadline_ms', choices=GOALS, live=True),
     Parameter('max_map_drop', 0.0, 'Loss of mAP that mode auto may pay for speed (a lossy codec, '
@@ -186,8 +187,8 @@ class DeviceNode(ManagedNode):
         max_map_drop = read.pop('max_map_drop')
         codecs = modes.allowed_codecs(mode, max_map_drop)
         by_hand = mode in modes.MANUAL
-        hedged = hedge == 'always' or (
-            hedge == 'auto' and mode in modes.OURS and goal != 'energy')
+        hedged = (mode in modes.OURS or hedge == 'always') and modes.hedges(
+            Objective(goal, hedge=modes.HEDGES[hedge]), processor.is_shared())
         base = DeviceSettings(mode, plan=self._plan, explore=not by_hand,
                               reliable=self.value('reliable_tiles'), **read)
         if by_hand or way:
@@ -213,7 +214,9 @@ class DeviceNode(ManagedNode):
         mode = self.value('mode')
         if mode in modes.MANUAL or self.value('way'):
             return None
-        return Wish(mode, Objective(self.value('objective'), self.value('deadline_ms') / 1e3),
+        objective = Objective(self.value('objective'), self.value('deadline_ms') / 1e3,
+                              hedge=modes.HEDGES[self.value('hedge')])
+        return Wish(mode, objective,
                     self.value('max_map_drop'), self.value('edge_speedup'),
                     self.value('message_bytes'))
 
@@ -279,6 +282,7 @@ class DeviceNode(ManagedNode):
         self._detections.publish(conversions.message_from_detections(result.detections, header))
         report = result.report
         report.energy_j = self._energy.joules() or 0.0
+        self._planner.note(report)
         self._latencies.add(time.monotonic(), report.latency_ms)
         self._missed += not report.deadline_met
         self._made[f'frames by {report.way}, from the {report.source}'] += 1

@@ -1,5 +1,5 @@
 """
-What it costs to hand one message to the middleware.
+What a tile message costs: to hand it to the middleware, and of the processor in all.
 
 `python -m intradp_ros.nodes.message_cost` is the reader: it ends when its standard input does.
 """
@@ -9,28 +9,42 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import rclpy
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 
 from intradp_ros.msg import Tile as TileMessage
+from intradp_ros.msg import TileAck
 from intradp_ros.nodes import conversions, qos
-from intradp_ros.runtime.wire import Stamp, Tile
+from intradp_ros.planning.profile import Profile
+from intradp_ros.runtime import processor
+from intradp_ros.runtime.wire import Ack, AckState, Stamp, Tile
 
-TOPIC = '/intradp_profile/tiles'
+TOPIC, ACKS = '/intradp_profile/tiles', '/intradp_profile/acks'
 # Seconds between two messages, in which the reader drains them.
 PAUSE = 0.01
 
 
-def publish_seconds(size: int = 60_000, count: int = 50, timeout: float = 20.0) -> float:
+def with_messages(profile: Profile) -> Profile:
+    """Add to a profile what messages cost here (takes a second or two)."""
+    publishing, handling = message_seconds()
+    return replace(profile, message_seconds=publishing, message_compute=(
+        handling / processor.cores() if processor.is_shared() else 0.0))
+
+
+def message_seconds(size: int = 60_000, count: int = 50, timeout: float = 20.0
+                    ) -> tuple[float, float]:
     """
-    Time the publishing of one Tile message to a reader: conversion and publish(), the median.
+    Measure one Tile message to a reader that acknowledges it.
 
     The reader is a process of its own: within one, Fast DDS hands bytes over without a transport.
 
     :param size: bytes of data in the message, at most what Tile.msg allows.
-    :returns: seconds; 0 when no reader was found within `timeout` seconds.
+    :returns: seconds of conversion and publish(), the median; processor seconds of this process,
+        acknowledgement included, the mean. (0, 0) when no reader was found within `timeout`
+        seconds.
     """
     context = Context()
     rclpy.init(context=context, args=[])
@@ -38,21 +52,28 @@ def publish_seconds(size: int = 60_000, count: int = 50, timeout: float = 20.0) 
     try:
         node = rclpy.create_node('message_cost', context=context)
         publisher = node.create_publisher(TileMessage, TOPIC, qos.tiles(True))
+        node.create_subscription(TileAck, ACKS, conversions.ack_from_message, qos.ACKS)
+        executor = SingleThreadedExecutor(context=context)
+        executor.add_node(node)
         until = time.monotonic() + timeout
         while not publisher.get_subscription_count():
             if time.monotonic() > until or reader.poll() is not None:
-                return 0.0
+                return 0.0, 0.0
             time.sleep(0.02)
         tile = Tile(Stamp(0, 0, 'camera'), 'message_cost', 0, 0, 0, 0, 0, 0, 1, 0, 1, 1,
                     bytes(size))
-        times = []
-        for _ in range(count):
+        times, cold = [], count // 5
+        for number in range(count):
+            if number == cold:
+                # The first ones meet cold code and buffers that have yet to grow.
+                used = time.process_time()
             begin = time.perf_counter()
             publisher.publish(conversions.message_from_tile(tile))
             times.append(time.perf_counter() - begin)
-            time.sleep(PAUSE)
-        # The first ones meet cold code and buffers that have yet to grow.
-        return statistics.median(times[count // 5:])
+            executor.spin_once(timeout_sec=PAUSE)
+            time.sleep(max(0.0, begin + PAUSE - time.perf_counter()))
+        used = time.process_time() - used
+        return statistics.median(times[cold:]), used / (count - cold)
     finally:
         reader.stdin.close()
         try:
@@ -65,11 +86,14 @@ def publish_seconds(size: int = 60_000, count: int = 50, timeout: float = 20.0) 
 
 
 def read() -> None:
-    """Take messages until standard input ends."""
+    """Acknowledge messages until standard input ends."""
     context = Context()
     rclpy.init(context=context, args=[])
     node = rclpy.create_node('message_cost_reader', context=context)
-    node.create_subscription(TileMessage, TOPIC, lambda message: None, qos.tiles(True))
+    acks = node.create_publisher(TileAck, ACKS, qos.ACKS)
+    ack = conversions.message_from_ack(Ack(0, 0, 0, 0, 0, 0, AckState.RECEIVING))
+    node.create_subscription(TileMessage, TOPIC, lambda message: acks.publish(ack),
+                             qos.tiles(True))
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
     ended = threading.Event()

@@ -41,7 +41,7 @@ KEPT = (
 )
 # What plans decide, and what they are asked for; all of it parameters of the device.
 PLANNED = ('way', 'merge', 'device_share', 'halo_px')
-ASKED = ('objective', 'max_map_drop', 'edge_speedup', 'message_bytes')
+ASKED = ('objective', 'hedge', 'max_map_drop', 'edge_speedup', 'message_bytes')
 WATCHED = (*(p.name for p in KEPT), *PLANNED, *ASKED)
 # A request that has not been answered for so long (seconds) never will be: the device was killed.
 ANSWER = 5.0
@@ -150,7 +150,8 @@ class ParameterServer(Node):
             has = self._has | {p.name: value for p in KEPT
                                if (value := self.get_parameter(p.name).value)}
             self._replanner.decide(self._profile, Wish(
-                has['mode'], Objective(has['objective'], has['deadline_ms'] / 1e3),
+                has['mode'], Objective(has['objective'], has['deadline_ms'] / 1e3,
+                                       hedge=modes.HEDGES[has['hedge']]),
                 has['max_map_drop'], has['edge_speedup'], has['message_bytes']),
                 self._link, self._edge_seconds, time.monotonic())
         except IntraDPError as error:

@@ -1,10 +1,9 @@
 """The profile of a node's model: from a file, from the cache, or measured now."""
 
-from dataclasses import replace
 from pathlib import Path
 
 from intradp_ros.model.detector import Detector
-from intradp_ros.nodes.message_cost import publish_seconds
+from intradp_ros.nodes.message_cost import with_messages
 from intradp_ros.nodes.parameters import Parameter
 from intradp_ros.planning import profile_cache
 from intradp_ros.planning.measure import measure
@@ -35,7 +34,7 @@ def profile_of(logger, detector: Detector, path: str = '', threads: int = 0) -> 
                     'exact)')
         profile = measure(detector.graph, detector.name, scene(0).image, detector,
                           detector.device, threads, profile_cache.QUICK)
-        return replace(profile, message_seconds=publish_seconds())
+        return with_messages(profile)
 
     profile = profile_cache.cached(detector.graph, detector.name, measured, detector.device,
                                    threads)

@@ -22,6 +22,8 @@ class Link:
 
     `down` is the bandwidth back where it differs. A message (at most `message_bytes`) costs
     `message_seconds` of the sending side, and what is sent arrives `round_trip` / 2 later.
+    `message_compute` is by how much a message delays the device's inference, where there is but
+    one core for both (see `Profile`).
     `overhead` multiplies all bytes (headers). `steps`, where given, replace `bandwidth` by a
     trace: (time, bytes a second) pairs in ascending order, each holding until the next, the last
     for ever.
@@ -34,6 +36,7 @@ class Link:
     overhead: float = 1.0
     down: float = 0.0
     steps: tuple[tuple[float, float], ...] = ()
+    message_compute: float = 0.0
 
     def __post_init__(self):
         if self.bandwidth <= 0 and not self.steps:
@@ -45,8 +48,7 @@ class Link:
 
         :returns: infinity when a trace ends in silence.
         """
-        messages = -(-size // self.message_bytes) if size > 0 else 0
-        begin += messages * self.message_seconds
+        begin += self.messages(size) * self.message_seconds
         left = size * self.overhead
         if not self.steps:
             return begin + left / (self.bandwidth if upward else self.down or self.bandwidth)
@@ -62,6 +64,11 @@ class Link:
                 return until
             left -= rate * (until - begin)
             begin, at = until, at + 1
+
+
+    def messages(self, size: float) -> float:
+        """Say in how many messages so many bytes travel."""
+        return -(-size // self.message_bytes)
 
 
 @dataclass(frozen=True)
@@ -206,17 +213,25 @@ class FrameTransfer:
         return (self._coarse_bytes + self._busy_bytes) / seconds if seconds else 0.0, False
 
 
+# How far a lower bound may be below the goodput without telling anything, and how many frames say
+# so before they are believed.
+LOOSE = 4
+
+
 class LinkEstimator:
     """
     Medians over the last frames: one slow frame does not move them, a changed link soon does.
 
     A frame of which nothing was heard says nothing of the goodput: an outage is not a slow link,
-    and ends. While the edge is silent, all messages of such a frame count as lost.
+    and ends. While the edge is silent, all messages of such a frame count as lost. Frames in which
+    the link waited for the device give a lower bound: it says something only where it is above
+    what was measured before, or so far below that the link must have changed.
     """
 
     def __init__(self, frames: int = 7):
         self._transfers: deque[FrameTransfer] = deque(maxlen=frames)
-        self._measured: deque[tuple[float, bool]] = deque(maxlen=frames)
+        self._measured: deque[float] = deque(maxlen=frames)
+        self._bounds: deque[float] = deque(maxlen=frames)
 
     def on_frame_end(self, transfer: FrameTransfer, silent: bool = False) -> None:
         """
@@ -229,18 +244,22 @@ class LinkEstimator:
                 transfer.lost = len(transfer.sent)
             self._transfers.append(transfer)
             goodput, sure = transfer.goodput()
-            if goodput:
-                self._measured.append((goodput, sure))
+            if sure:
+                self._bounds.clear()
+                self._measured.append(goodput)
+            elif goodput:
+                self._bounds.append(goodput)
+                if len(self._bounds) > LOOSE and self._measured and \
+                        max(self._bounds) * LOOSE < statistics.median(self._measured):
+                    self._measured.clear()
 
     def estimate(self) -> LinkEstimate:
         """Give the figures of the last frames."""
         transfers = tuple(self._transfers)  # frames end on another thread
         if not transfers:
             return LinkEstimate()
-        measured = tuple(self._measured)
-        sure = [g for g, is_sure in measured if is_sure]
-        bounds = [g for g, _ in measured]
-        goodput = statistics.median(sure) if sure else max(bounds, default=0.0)
+        measured, bounds = tuple(self._measured), tuple(self._bounds)
+        goodput = max(statistics.median(measured) if measured else 0.0, max(bounds, default=0.0))
         round_trip = min(t.round_trip for t in transfers)
         costs = [s.end - s.begin for t in transfers for s in t.sent]
         span = sum(t.sent[-1].end - t.sent[0].begin for t in transfers)

@@ -87,8 +87,9 @@ class Objective:
     latency: least time. energy: least joules of the device. deadline: least joules among plans
     that take at most `deadline` seconds (least latency when none does). throughput: least time of
     the busiest resource (frames then overlap). `energy_cap` (joules a frame, 0 for none) rules
-    plans out; `halo` (input rows; None for exact) allows inexact bands with so much halo;
-    `most_tiles` bounds the tile count.
+    plans out; `hedge` says whether the device goes on to a result of its own while the edge works
+    (None: where that is of use and costs little); `halo` (input rows; None for exact) allows
+    inexact bands with so much halo; `most_tiles` bounds the tile count.
     """
 
     goal: Goal = 'latency'
@@ -96,6 +97,7 @@ class Objective:
     energy_cap: float = 0.0
     halo: int | None = None
     most_tiles: int = 32
+    hedge: bool | None = None
 
     def rank(self, latency: float, joules: float, busiest: Callable[[], float]
              ) -> tuple[float, ...]:
@@ -146,10 +148,13 @@ class Plan:
         return simulate(*self.script(link), link)
 
     @property
-    def kind(self) -> tuple[str, str]:
-        """Way ("streamed" left out) and merge tensor ('' for the input), as nodes name them."""
+    def kind(self) -> tuple[str, str, bool]:
+        """
+        Way ("streamed" left out) and merge tensor ('' for the input), as nodes name them, and
+        whether there are several tiles.
+        """
         way = self.way.removeprefix('streamed ')
-        return way, '' if way in ('offload', 'divided') else self.merge
+        return way, '' if way in ('offload', 'divided') else self.merge, self.tiles > 1
 
 
 class Planner(Protocol):

@@ -118,11 +118,12 @@ class Profile:
 
     `graph` has the operators' row rules and the tensors' shapes; its kernels may be missing.
     `seconds` has one staircase for each operator, by id. `message_seconds` is what it costs to
-    hand one message to the middleware. `before` and `after` are the seconds of pre- and
-    postprocessing. `has_geometry` is False where the rows that a row needs were not recorded: the
-    halo is then taken as 0. `codecs` and `measured` are empty where nothing was measured.
-    `least_rows` are the heights below which that machine's engine waits for more rows, by
-    operator; empty for an engine that does not wait.
+    hand one message to the middleware, and `message_compute` by how much a message and its
+    acknowledgement delay inference on the same core (0 where there are several). `before` and
+    `after` are the seconds of pre- and postprocessing. `has_geometry` is False where the rows that
+    a row needs were not recorded: the halo is then taken as 0. `codecs` and `measured` are empty
+    where nothing was measured. `least_rows` are the heights below which that machine's engine
+    waits for more rows, by operator; empty for an engine that does not wait.
     """
 
     model: str
@@ -133,6 +134,7 @@ class Profile:
     graph: Graph = field(repr=False)
     seconds: tuple[Staircase, ...] = field(repr=False)
     message_seconds: float = 0.0
+    message_compute: float = 0.0
     before: float = 0.0
     after: float = 0.0
     result_bytes: int = 2000

@@ -5,6 +5,10 @@ A frame is a set of tasks. A task occupies one resource without interruption: a 
 seconds, a link for its bytes. It becomes ready when all tasks that it comes after are done, and a
 free resource takes the ready task with the least (priority, number). What a link has sent is done
 half a round trip after it left. The frame ends with the first of its `ends`.
+
+Where the device's processor has to handle messages too (`Link.message_compute`), what it spends on
+them is no part of the tasks: it lengthens what it computes next, and while it computes, messages
+get half of it.
 """
 
 import heapq
@@ -80,6 +84,33 @@ class Timeline:
                 + (power.receive - power.idle) * self.busy('downlink'))
 
 
+class Handling:
+    """
+    What the device's processor spends on messages.
+
+    :param cost: seconds a message.
+    """
+
+    def __init__(self, cost: float):
+        self.cost = cost
+        self._owed = self._until = 0.0
+
+    def owed(self, now: float) -> float:
+        """Seconds by which messages delay what the device begins to compute now."""
+        owed, self._owed = self._owed + max(0.0, self._until - now), 0.0
+        self._until = now
+        return owed
+
+    def done(self, now: float, messages: float, idle: bool) -> float:
+        """Tell when messages that are sent from now on have been handled."""
+        seconds = messages * self.cost
+        if idle:
+            self._until = max(self._until, now) + seconds
+            return self._until
+        self._owed += seconds
+        return now + 2 * seconds
+
+
 def simulate(tasks: Sequence[Task], ends: Sequence[int], link: Link) -> Timeline:
     """
     Run tasks on the four resources.
@@ -103,6 +134,7 @@ def simulate(tasks: Sequence[Task], ends: Sequence[int], link: Link) -> Timeline
     events: list[tuple[float, int, bool, int]] = []
     finishing = set(ends)
     latency = float('inf')
+    handling = Handling(link.message_compute)
 
     def offer(number: int) -> None:
         heapq.heappush(ready[tasks[number].resource], (tasks[number].priority, number))
@@ -113,10 +145,14 @@ def simulate(tasks: Sequence[Task], ends: Sequence[int], link: Link) -> Timeline
                 continue
             _, number = heapq.heappop(ready[resource])
             task = tasks[number]
-            if resource in ('device', 'edge'):
+            if resource == 'device':
+                end = done = now + task.seconds + handling.owed(now)
+            elif resource == 'edge':
                 end = done = now + task.seconds
             else:
                 end = link.arrival(now, task.size, resource == 'uplink')
+                if resource == 'uplink' and handling.cost:
+                    end = max(end, handling.done(now, link.messages(task.size), free['device']))
                 done = end + link.round_trip / 2
             free[resource] = False
             spans.append(Span(number, now, end, done))

@@ -174,7 +174,11 @@ class DeviceSession:
         if settings.way != 'local' or not settings.explore or \
                 self._clock() < self._offered + EXPLORE_PERIOD:
             return settings
-        return replace(settings, way='offload', hedge=True, split=offload(self._graph))
+        # Where that seems to be sooner than a local result (the plan may be wrong), nothing shall
+        # compete with sending; else the frame must not be late.
+        rate = self._sender.flow.rate
+        hedge = not rate or self.detector.input_bytes / rate > statistics.median(self._local_times)
+        return replace(settings, way='offload', hedge=hedge, split=offload(self._graph))
 
     def _process(self, camera: CameraFrame, settings: DeviceSettings) -> None:
         begin = self._clock()

@@ -5,6 +5,8 @@ A timeline knows operators and the link. What sending, receiving and a hedge tak
 processor, other processes and a radio that is not alone it does not know; they can make one way
 twice as slow as planned and leave another alone. So the ratio that was seen multiplies what is
 planned for the same way at the same tensor, until it is too old: then that way is tried again.
+Whether a frame is cut into tiles is part of the way: what a tile costs beyond its rows is the
+hardest to foresee.
 """
 
 from collections import deque
@@ -12,6 +14,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import log
 from statistics import median
+
+# Way, merge tensor, and whether there are several tiles.
+Kind = tuple[str, str, bool]
 
 # Frames that a ratio is the median of, and how many it takes at least.
 FRAMES, LEAST = 9, 5
@@ -24,19 +29,20 @@ STEP = 1.05
 @dataclass(frozen=True)
 class Factors:
     """
-    Seen over planned time by way and merge tensor.
+    Seen over planned time by kind.
 
     Ways that use the edge and were not seen are taken to be as wrong as the best of those that
-    were: what sending costs it costs all of them.
+    were: what sending costs it costs all of them; what tiles cost, those with several.
     """
 
-    seen: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    seen: Mapping[Kind, float] = field(default_factory=dict)
 
-    def of(self, kind: tuple[str, str]) -> float:
+    def of(self, kind: Kind) -> float:
         """Give what plans of a kind are to be multiplied by."""
         if kind in self.seen or kind[0] == 'local':
             return self.seen.get(kind, 1.0)
-        return min((f for (way, _), f in self.seen.items() if way != 'local'), default=1.0)
+        return min((f for (way, _, tiled), f in self.seen.items()
+                    if way != 'local' and (kind[2] or not tiled)), default=1.0)
 
 
 UNCORRECTED = Factors()
@@ -46,9 +52,9 @@ class Experience:
     """Remembers the last frames of each way and tensor; for one writer and one reader thread."""
 
     def __init__(self):
-        self._seen: dict[tuple[str, str], deque[tuple[float, float]]] = {}
+        self._seen: dict[Kind, deque[tuple[float, float]]] = {}
 
-    def note(self, way: str, merge: str, planned: float, seen: float, now: float) -> None:
+    def note(self, kind: Kind, planned: float, seen: float, now: float) -> None:
         """
         Take a frame.
 
@@ -56,7 +62,7 @@ class Experience:
         :param now: seconds of the clock that `factors` is asked with.
         """
         if planned > 0 and seen > 0:
-            self._seen.setdefault((way, merge), deque(maxlen=FRAMES)).append((now, seen / planned))
+            self._seen.setdefault(kind, deque(maxlen=FRAMES)).append((now, seen / planned))
 
     def factors(self, now: float) -> Factors:
         """Give what plans are to be multiplied by."""

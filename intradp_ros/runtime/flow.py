@@ -28,6 +28,8 @@ OVERTAKEN = 3
 # Least and first time until an unacknowledged message counts as lost (seconds). A reliable
 # middleware sends again by itself: then only a long silence counts.
 LEAST_TIMEOUT, LEAST_TIMEOUT_RELIABLE, FIRST_TIMEOUT = 0.03, 0.5, 0.5
+# A link that could have taken a message for so long (seconds) had to wait for the device.
+STARVED = 2e-3
 # With no acknowledgement for longer than both that and `SILENCE`, one message is sent in every
 # `PROBE_PERIOD` (seconds).
 SILENCE, PROBE_PERIOD = 0.2, 0.25
@@ -35,13 +37,17 @@ SILENCE, PROBE_PERIOD = 0.2, 0.25
 
 @dataclass(frozen=True)
 class Message:
-    """One tile in flight: when it was sent, as which message of all, and how often before."""
+    """
+    One tile in flight: when it was sent, as which message of all, how often before, and whether
+    the link had to wait for it.
+    """
 
     tile: Tile
     urgent: bool
     sent: float = 0.0
     order: int = 0
     resends: int = 0
+    late: bool = False
 
     @property
     def size(self) -> int:
@@ -75,6 +81,7 @@ class Flow:
         self._deadline = float('inf')
         self._round_trip = self._deviation = 0.0
         self._least_round_trip = float('inf')
+        self._starved_since: float | None = None
         self._unheard_since: float | None = None
         self._unheard_bytes = 0
         self._last_sent = float('-inf')
@@ -85,6 +92,7 @@ class Flow:
     def begin(self, transfer: FrameTransfer, deadline: float) -> None:
         """Go on to a new frame; `deadline` is when resending what it loses ends."""
         self.transfer, self._deadline = transfer, deadline
+        self._starved_since = None
         self.in_flight.clear()
         self.bytes_in_flight = 0
         for queue in self._queues:
@@ -105,10 +113,14 @@ class Flow:
         queue = next((q for q in self._queues if q), None)
         wait = self._closed_for(now, queue[0].size if queue else self._usual_size)
         if queue is None or wait is None or wait > 0:
+            if queue is None and wait == 0 and self._starved_since is None:
+                self._starved_since = now
             waits = [w for w in (wait, self._until_timeout(now)) if w]
             return None, min(waits, default=None)
         again = queue is self._queues[0]
-        message = replace(queue.popleft(), sent=now, order=self._orders)
+        late = self._starved_since is not None and now - self._starved_since > STARVED
+        message = replace(queue.popleft(), sent=now, order=self._orders, late=late)
+        self._starved_since = None
         if again:
             message = replace(message, resends=message.resends + 1)
             self.transfer.resent += 1
@@ -154,6 +166,8 @@ class Flow:
         if fresh:
             self._on_round_trip(round_trip)
         gained = sum(m.size for m in arrived)
+        if any(m.late for m in arrived):
+            self._begin_busy(min(m.sent for m in arrived if m.late))
         arrival = ack.receive_ms / 1e3
         self.transfer.on_ack(now, ack.messages, ack.bytes, gained, round_trip, arrival)
         if not arrived:

@@ -19,7 +19,7 @@ from intradp_ros.planning.plan import Objective, Plan, Setup
 from intradp_ros.planning.planners import frontier
 from intradp_ros.planning.profile import Profile
 from intradp_ros.runtime.edge import LARGEST_MERGE
-from intradp_ros.runtime.experience import UNCORRECTED, Factors
+from intradp_ros.runtime.experience import UNCORRECTED, Factors, Kind
 from intradp_ros.runtime.settings import DeviceSettings
 from intradp_ros.tiling import part, split
 from intradp_ros.tiling.part import Division
@@ -28,6 +28,8 @@ MANUAL = ('local', 'offload', 'split', 'divided')
 # These plan with overlap, and choose by themselves between the two ways to wait.
 OURS = ('frontier', 'auto')
 NAMES = ('auto', *MANUAL, *(name for name in planners.NAMES if name not in MANUAL))
+# What parameter `hedge` says, as `Objective.hedge`.
+HEDGES = {'auto': None, 'always': True, 'never': False}
 WAYS = ('local', 'offload', 'cut', 'split', 'meeting', 'divided')
 # Loss of mAP@[.5:.95] that JPEG rows cost the demo detector (README, "The demo detector"): with
 # less to spend than this they are not used.
@@ -57,6 +59,11 @@ class Decision:
     reason: str = ''
     seconds: float = 0.0
     halo_px: int = 0
+
+    @property
+    def kind(self) -> Kind:
+        """As `Plan.kind`."""
+        return self.way, self.merge, self.way != 'local' and self.tile_count > 1
 
 
 def settings_of(plan: Plan, graph: Graph, codec: str = 'uint8', hedge: bool = False) -> Decision:
@@ -127,6 +134,18 @@ def allowed_codecs(mode: str, max_map_drop: float) -> tuple[str, ...]:
     return ('uint8', 'zlib', *(('jpeg',) if max_map_drop >= JPEG_DROP else ()))
 
 
+def hedges(objective: Objective, shared: bool) -> bool:
+    """
+    Say whether a mode of ours hedges.
+
+    :param shared: whether inference and messages have one core for both: there a hedge makes
+        frames slower that the edge answers (README, "Limits").
+    """
+    if objective.hedge is not None:
+        return objective.hedge
+    return objective.goal != 'energy' and not shared
+
+
 def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,
            objective: Objective, max_map_drop: float = 0.0,
            shortlists: dict[str, list[Plan]] | None = None,
@@ -145,11 +164,12 @@ def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,
     :raises ParameterError: for a mode that is no planner.
     """
     ours = mode in OURS
-    hedge = ours and objective.goal != 'energy'
+    hedge = ours and hedges(objective, device.message_compute > 0)
     if mode == 'local':
         return Decision('local')
     if link is None:
         return Decision('offload', hedge=hedge, reason='nothing known of the link yet')
+    link = replace(link, message_compute=device.message_compute)
     edge = device.scaled(1 / edge_speedup)
     known = encodings(device, edge)
     name = 'frontier' if mode == 'auto' else mode

@@ -57,7 +57,7 @@ class Replanner:
         # An edge that fails or a frame that is done otherwise says nothing of the plan.
         if decision is not None and report.way == decision.way and not report.fallback:
             seconds = (report.latency_ms - report.queue_ms) / 1e3
-            self._experience.note(decision.way, decision.merge, decision.seconds, seconds, now)
+            self._experience.note(decision.kind, decision.seconds, seconds, now)
 
     def decide(self, profile: Profile, wish: Wish, link: LinkEstimate,
                edge_seconds: float, now: float) -> Decision | None:

@@ -53,6 +53,20 @@ def test_what_arrives_at_once_is_a_lower_bound_and_used_only_without_better():
     assert estimator.estimate().goodput == pytest.approx(1e6)
 
 
+def test_a_lower_bound_lowers_nothing_unless_it_is_far_below():
+    estimator = LinkEstimator()
+    for _ in range(3):
+        estimator.on_frame_end(transfer(1e6, 1e-4))
+    for _ in range(20):
+        estimator.on_frame_end(transfer(1e6, 0.03, count=1))  # 30 kB, with 60 ms of round trip
+    assert estimator.estimate().goodput == pytest.approx(1e6)
+    estimator.on_frame_end(transfer(4e6, 1e-4, count=1))
+    assert estimator.estimate().goodput > 2e6
+    for _ in range(7):
+        estimator.on_frame_end(transfer(1e5, 1e-4, count=1))
+    assert estimator.estimate().goodput < 1.1e5
+
+
 def test_round_trip_is_the_least():
     estimator = LinkEstimator()
     for delay in (9e-3, 2e-3, 5e-3):

@@ -3,6 +3,7 @@
 import pytest
 from virtual_link import VirtualLink, losing
 
+from intradp_ros.planning.link import FrameTransfer
 from intradp_ros.runtime.flow import FIRST_MESSAGES, PROBE_PERIOD, Flow
 from intradp_ros.runtime.wire import Ack, AckState
 
@@ -116,6 +117,29 @@ def test_bursts_are_paced_once_the_rate_is_known():
     assert len(first) * MESSAGE <= 2 * 1e6 * 0.1 + 3 * MESSAGE
 
 
+def test_a_link_that_waits_for_the_device_is_not_slow():
+    flow = Flow()
+    link = VirtualLink(flow, steady(5e6), 0.002)
+    for _ in range(3):
+        link.frame([MESSAGE] * 20, 0.5)
+    known = link.estimator.estimate().goodput
+    for _ in range(10):
+        now, transfer = link.now, FrameTransfer()
+        flow.begin(transfer, now + 10)
+        for band in range(6):  # 6 ms on the link, made in 20 ms
+            assert flow.next(now)[0] is None
+            now += 0.02
+            flow.put([tile(band)], True)
+            flow.next(now)
+            transfer.on_sent(now, now, MESSAGE)
+            # The edge holds an acknowledgement back: something always seems to be in flight.
+            if band:
+                flow.on_ack(acknowledged(range(band), 0.02 * (band - 1)), now + 1e-3)
+        link.now = now
+        link.estimator.on_frame_end(transfer)
+    assert link.estimator.estimate().goodput == pytest.approx(known, rel=0.01)
+
+
 def test_urgent_tiles_overtake_and_what_was_lost_goes_first():
     link = VirtualLink(Flow(window_bytes=MESSAGE), steady(1e6))
     flow = link.flow
@@ -140,10 +164,11 @@ def tile(index):
     return Tile(Stamp(0, 0, ''), '', 1, 0, 0, index, 0, 0, 1, 0, 1, 1, bytes(MESSAGE))
 
 
-def acknowledged(indices):
+def acknowledged(indices, span=0.0):
     following = next(i for i in range(99) if i not in indices)
     bitmap = sum(1 << i for i in range(64) if following + 1 + i in indices)
-    return Ack(1, 0, following, bitmap, len(indices), len(indices) * MESSAGE, AckState.RECEIVING)
+    return Ack(1, 0, following, bitmap, len(indices), len(indices) * MESSAGE, AckState.RECEIVING,
+               receive_ms=span * 1e3)
 
 
 def test_a_new_frame_replaces_the_old_one():

@@ -11,6 +11,7 @@ from intradp_ros.planning.link import Link, LinkEstimate
 from intradp_ros.planning.plan import Objective, Setup
 from intradp_ros.planning.profile import estimated
 from intradp_ros.runtime import modes
+from intradp_ros.runtime.experience import Experience
 from intradp_ros.runtime.replan import Replanner, Wish
 from intradp_ros.runtime.settings import DeviceSettings
 from intradp_ros.runtime.wire import Report, Stamp
@@ -97,7 +98,7 @@ def test_auto_divides_only_what_the_budget_allows_and_was_measured(profile_of_de
 
     generous = decided(1.0)
     plan = ways.divided(Setup(profile_of_demo, profile_of_demo), 0.5, 16, 6, 'x')
-    assert plan.kind == (generous.way, generous.merge)
+    assert plan.kind == generous.kind
     (least, _), *_ = modes.HALO_DROPS['demo_detector']
     assert (generous.way, generous.halo_px) == ('divided', least)
     assert f'halo of {least} rows' in generous.reason
@@ -172,18 +173,37 @@ def test_what_frames_took_corrects_the_plan(profile):
     replanner, wish, link = Replanner(), Wish('frontier'), LinkEstimate(5e6)
     first = replanner.decide(profile, wish, link, 0.0, 0.0)
     assert first.way != 'local' and first.seconds > 0
-    report = Report(Stamp(0, 0, ''), 0, 0, way=first.way, queue_ms=1000.0)
-    report.latency_ms = 1000 + 1e5 * first.seconds
-    for _ in range(2):
-        replanner.note(report, 1.0)
+
+    def note(decision, frames):
+        report = Report(Stamp(0, 0, ''), 0, 0, way=decision.way, queue_ms=1000.0)
+        report.latency_ms = 1000 + 1e5 * decision.seconds
+        for _ in range(frames):
+            replanner.note(report, 1.0)
+    note(first, 2)
     assert replanner.decide(profile, wish, link, 0.0, 1.0) is None, 'two frames say little'
-    for _ in range(5):
-        replanner.note(report, 1.0)
+    note(first, 5)
     second = replanner.decide(profile, wish, link, 0.0, 1.0)
-    assert second.way == 'local'
+    assert second.kind[2] < first.kind[2], 'it may be the tiles'
+    note(second, 5)
+    last = replanner.decide(profile, wish, link, 0.0, 1.0)
+    assert last.way == 'local'
     assert replanner.decide(profile, wish, link, 0.0, 2.0) is None
     third = replanner.decide(profile, wish, link, 0.0, 40.0)
     assert (third.way, third.merge) == (first.way, first.merge)
+
+
+def test_what_tiles_take_says_nothing_of_ways_without():
+    experience = Experience()
+    for _ in range(5):
+        experience.note(('cut', 'conv', True), 1.0, 2.0, 0.0)
+        experience.note(('offload', '', True), 1.0, 1.5, 0.0)
+    factors = experience.factors(0.0)
+    assert factors.of(('cut', 'conv', True)) == pytest.approx(2.0, rel=0.05)
+    # Not seen: as the best of those that were and have as much to lose.
+    assert factors.of(('meeting', 'conv', True)) == pytest.approx(1.5, rel=0.05)
+    assert factors.of(('cut', 'conv', False)) == 1.0 == factors.of(('local', '', False))
+    experience.note(('offload', '', False), 1.0, 1.1, 0.0)
+    assert experience.factors(0.0).of(('cut', 'conv', False)) == 1.0, 'one frame says little'
 
 
 def test_frames_that_say_nothing_of_the_plan_are_not_noted(profile):

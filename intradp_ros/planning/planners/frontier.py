@@ -13,9 +13,10 @@ With a limited halo (`objective.halo`) the image may also be divided, each side 
 to the end: inexact, and marked so.
 
 What a wrong assumption costs is bounded in two ways. Where device and edge meet is not planned but
-found by both going on until they do, and (for latency) the device hedges: it goes on to a local
-result, and the first of the two ends the frame. And of plans within `TOLERANCE` of the best, the
-one is taken that is best when the link has a third of the bandwidth.
+found by both going on until they do, and (for latency, unless messages need the same core) the
+device hedges: it goes on to a local result, and the first of the two ends the frame. And of plans
+within `TOLERANCE` of the best, the one is taken that is best when the link has a third of the
+bandwidth.
 """
 
 from bisect import bisect_left
@@ -47,9 +48,13 @@ def plans(setup: Setup, objective: Objective) -> list[Plan]:
     """Make all candidates for a setup; costs of bands are computed here, once."""
     graph = setup.graph
     counts = [n for n in TILES if n <= objective.most_tiles] or [1]
-    # A hedge costs energy and buys latency.
-    hedges = {'latency': (True,), 'deadline': (False, True)}.get(objective.goal, (False,))
-    if objective.energy_cap:
+    # A hedge costs energy and buys latency; where messages need the same core it costs latency.
+    hedges: tuple[bool, ...] = {
+        'latency': (not setup.device.message_compute,),
+        'deadline': (False, True)}.get(objective.goal, (False,))
+    if objective.hedge is not None:
+        hedges = (objective.hedge,)
+    elif objective.energy_cap:
         hedges = (False, True)
     found = [ways.local(setup, 'frontier')]
     merges = [t for t in candidates(graph) if setup.tensor_bytes(t.id) < setup.input_bytes]
@@ -72,7 +77,7 @@ def plans(setup: Setup, objective: Objective) -> list[Plan]:
 
 
 def choose(setup: Setup, candidates: Sequence[Plan], link: Link, objective: Objective,
-           factor: Callable[[tuple[str, str]], float] = lambda kind: 1.0) -> Plan:
+           factor: Callable[[tuple[str, str, bool]], float] = lambda kind: 1.0) -> Plan:
     """
     Take the best plan, or one nearly as good that bears a slower link better; of equals the one
     that costs least otherwise (for latency, joules: where all hedged plans end with the local
