@@ -32,7 +32,9 @@ QUICK = {'models': ['demo_detector'], 'rhos': [1 / 4, 1.0, 4.0], 'frames': 20, '
 FULL = {'models': list(bench_model.MODELS), 'rhos': list(grid.RHOS), 'frames': 100, 'hours': 3.0,
         'methods': list(METHODS)}
 PARTS = ('grid', 'replay', 'scale')
-WARMUP = 10
+# Frames before those that count. Who decides by itself needs some seconds to see what is best: what
+# that costs is shown by the replay.
+WARMUP, SETTLING = 10, 60
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -82,7 +84,7 @@ def run_cell(system: System, bed: TestBed, cell: grid.Cell, calibration: dict, f
     rate = conditions.rate_of(cell.rho, calibration)
     bed.links[0].set_rate(rate)
     patience = 10 + 10 * grid.frame_seconds(cell, calibration['device_ms'] / 1e3)
-    recording, = system.watch(frames=frames, warmup=WARMUP, patience=patience,
+    recording, = system.watch(frames=frames, warmup=warmup(cell.method), patience=patience,
                               on_progress=on_frame)
     return {'rate': rate, 'recording': recording}
 
@@ -99,14 +101,14 @@ def run_grid(args: argparse.Namespace) -> None:
     for name in tqdm(dict.fromkeys(cell.model for cell in left), 'calibrating', unit='model'):
         calibrations[name] = conditions.calibrate(args, name)
     device = {name: found['device_ms'] / 1e3 for name, found in calibrations.items()}
-    frames = grid.frames_that_fit(left, device, args.frames, WARMUP,
+    frames = grid.frames_that_fit(left, device, args.frames, SETTLING,
                                   3600 * args.hours - (time.monotonic() - begin), args.seed)
     if frames < args.frames:
         print(f'{frames} frames a cell instead of {args.frames}: more would not end in '
               f'{args.hours:g} h', file=sys.stderr)
     # The bar counts expected seconds, so that its remaining time is right for unequal cells.
     groups = grid.groups(left, args.seed)
-    cost = {cell: (frames + WARMUP) * grid.frame_seconds(cell, device[cell.model])
+    cost = {cell: (frames + warmup(cell.method)) * grid.frame_seconds(cell, device[cell.model])
             for cell in left}
     total = sum(cost.values()) + grid.START * len(groups)
     layout = '{desc} {percentage:3.0f}% |{bar}| {elapsed}, {remaining} to go'
@@ -130,7 +132,7 @@ def run_group(args: argparse.Namespace, group: list[grid.Cell], calibration: dic
         for cell in group:
             bar.set_description(cell.name)
             found = run_cell(system, bed, cell, calibration, frames,
-                             ticker(bar, cost[cell] / (frames + WARMUP)))
+                             ticker(bar, cost[cell] / (frames + warmup(cell.method))))
             if recording := found.pop('recording', None):
                 processed = summary.frames(recording.events)
                 found |= {
@@ -142,6 +144,11 @@ def run_group(args: argparse.Namespace, group: list[grid.Cell], calibration: dic
                     'example': middle_frame(processed),
                 } | expectation.limits(setup, [found['rate']])[0]
             grid.save(args.out / 'cells', cell.name, grid.result_of(cell, **found))
+
+
+def warmup(method: str) -> int:
+    """Frames that do not count."""
+    return SETTLING if METHODS[method].adaptive else WARMUP
 
 
 def ticker(bar: tqdm, each: float) -> Callable[[int], None]:

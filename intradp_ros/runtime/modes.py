@@ -139,7 +139,7 @@ def hedges(objective: Objective, shared: bool) -> bool:
     Say whether a mode of ours hedges.
 
     :param shared: whether inference and messages have one core for both: there a hedge makes
-        frames slower that the edge answers (README, "Limits").
+        frames slower that the edge answers (design note, "One core for everything").
     """
     if objective.hedge is not None:
         return objective.hedge
