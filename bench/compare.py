@@ -32,8 +32,8 @@ QUICK = {'models': ['demo_detector'], 'rhos': [1 / 4, 1.0, 4.0], 'frames': 20, '
 FULL = {'models': list(bench_model.MODELS), 'rhos': list(grid.RHOS), 'frames': 100, 'hours': 3.0,
         'methods': list(METHODS)}
 PARTS = ('grid', 'replay', 'scale')
-# Frames before those that count. Who decides by itself needs some seconds to see what is best: what
-# that costs is shown by the replay.
+# Frames before those that count. Who decides by itself needs some seconds to see what is best;
+# what that costs is shown by the replay.
 WARMUP, SETTLING = 10, 60
 
 

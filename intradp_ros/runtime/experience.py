@@ -21,7 +21,7 @@ Kind = tuple[str, str, bool]
 # Frames that a ratio is the median of, and how many it takes at least.
 FRAMES, LEAST = 9, 5
 # Seconds for which a frame says something.
-HORIZON = 30.0
+HORIZON = 120.0
 # Ratios are given in steps of this factor: one that trembles changes nothing.
 STEP = 1.05
 
@@ -31,8 +31,9 @@ class Factors:
     """
     Seen over planned time by kind.
 
-    Ways that use the edge and were not seen are taken to be as wrong as the best of those that
-    were: what sending costs it costs all of them; what tiles cost, those with several.
+    Ways that use the edge and were not seen are taken to be as wrong as those that were, in the
+    middle: what sending costs it costs all of them; what tiles cost, those with several. (As the
+    best of them, one way after the other would be tried, at the cost of slow frames.)
     """
 
     seen: Mapping[Kind, float] = field(default_factory=dict)
@@ -41,8 +42,9 @@ class Factors:
         """Give what plans of a kind are to be multiplied by."""
         if kind in self.seen or kind[0] == 'local':
             return self.seen.get(kind, 1.0)
-        return min((f for (way, _, tiled), f in self.seen.items()
-                    if way != 'local' and (kind[2] or not tiled)), default=1.0)
+        alike = [f for (way, _, tiled), f in self.seen.items()
+                 if way != 'local' and (kind[2] or not tiled)]
+        return median(alike) if alike else 1.0
 
 
 UNCORRECTED = Factors()
