@@ -218,7 +218,9 @@ class Flood:
             'detections': (self.victim, '/victim/edge/detections'),
             'plans': (self.victim, '/victim/intradp/plan'),
             'images': (self.victim, '/victim/image')}[name]
-        self.callback(node, topic)(wrong)
+        # Arrivals are stamped by the middleware, which may not know the time.
+        info = [{'received_timestamp': self.rng.choice((0, time.time_ns(), 2**62))}]
+        self.callback(node, topic)(wrong, *info if name == 'tiles' else ())
 
     def run(self, messages: int, burst: int = 25) -> dict:
         """Flood, burst by burst; between them the nodes spin and the good robot takes pictures."""
