@@ -20,7 +20,7 @@ import expectation
 import grid
 import report
 from intradp_ros.errors import ParameterError
-from methods import METHODS
+from methods import METHODS, SETTLING
 from testbed import summary
 from testbed.bed import TestBed
 from testbed.shell import BedError
@@ -32,9 +32,6 @@ QUICK = {'models': ['demo_detector'], 'rhos': [1 / 4, 1.0, 4.0], 'frames': 20, '
 FULL = {'models': list(bench_model.MODELS), 'rhos': list(grid.RHOS), 'frames': 100, 'hours': 3.0,
         'methods': list(METHODS)}
 PARTS = ('grid', 'replay', 'scale')
-# Frames before those that count. Who decides by itself needs some seconds to see what is best;
-# what that costs is shown by the replay.
-WARMUP, SETTLING = 10, 60
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -84,7 +81,7 @@ def run_cell(system: System, bed: TestBed, cell: grid.Cell, calibration: dict, f
     rate = conditions.rate_of(cell.rho, calibration)
     bed.links[0].set_rate(rate)
     patience = 10 + 10 * grid.frame_seconds(cell, calibration['device_ms'] / 1e3)
-    recording, = system.watch(frames=frames, warmup=warmup(cell.method), patience=patience,
+    recording, = system.watch(frames=frames, warmup=METHODS[cell.method].warmup, patience=patience,
                               on_progress=on_frame)
     return {'rate': rate, 'recording': recording}
 
@@ -108,8 +105,8 @@ def run_grid(args: argparse.Namespace) -> None:
               f'{args.hours:g} h', file=sys.stderr)
     # The bar counts expected seconds, so that its remaining time is right for unequal cells.
     groups = grid.groups(left, args.seed)
-    cost = {cell: (frames + warmup(cell.method)) * grid.frame_seconds(cell, device[cell.model])
-            for cell in left}
+    cost = {cell: (frames + METHODS[cell.method].warmup)
+            * grid.frame_seconds(cell, device[cell.model]) for cell in left}
     total = sum(cost.values()) + grid.START * len(groups)
     layout = '{desc} {percentage:3.0f}% |{bar}| {elapsed}, {remaining} to go'
     with tqdm(total=round(total), desc='cells', bar_format=layout) as bar:
@@ -132,7 +129,7 @@ def run_group(args: argparse.Namespace, group: list[grid.Cell], calibration: dic
         for cell in group:
             bar.set_description(cell.name)
             found = run_cell(system, bed, cell, calibration, frames,
-                             ticker(bar, cost[cell] / (frames + warmup(cell.method))))
+                             ticker(bar, cost[cell] / (frames + METHODS[cell.method].warmup)))
             if recording := found.pop('recording', None):
                 processed = summary.frames(recording.events)
                 found |= {
@@ -144,11 +141,6 @@ def run_group(args: argparse.Namespace, group: list[grid.Cell], calibration: dic
                     'example': middle_frame(processed),
                 } | expectation.limits(setup, [found['rate']])[0]
             grid.save(args.out / 'cells', cell.name, grid.result_of(cell, **found))
-
-
-def warmup(method: str) -> int:
-    """Frames that do not count."""
-    return SETTLING if METHODS[method].adaptive else WARMUP
 
 
 def ticker(bar: tqdm, each: float) -> Callable[[int], None]:

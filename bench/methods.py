@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass, field
 
+# Frames before those that count. Who decides by itself needs some seconds to see what is best;
+# what that costs is shown by the replay.
+WARMUP, SETTLING = 10, 60
+
 
 @dataclass(frozen=True)
 class Method:
@@ -18,6 +22,16 @@ class Method:
     servers: bool = False
     lossless: bool = True
     adaptive: bool = False
+
+    @property
+    def warmup(self) -> int:
+        """Frames before those that count."""
+        return warmup(self.adaptive)
+
+
+def warmup(adaptive: bool) -> int:
+    """Say how many frames of a method come before those that count."""
+    return SETTLING if adaptive else WARMUP
 
 
 def _planner(name: str, text: str) -> Method:

@@ -24,6 +24,7 @@ import expectation
 import record
 import runtime_checks as checks
 from intradp_ros.runtime.modes import MANUAL
+from methods import warmup
 from runtime_checks import Check
 from testbed import summary
 from testbed.system import Disturbance, Recording, System
@@ -50,7 +51,7 @@ class Bench:
                         'deadline_ms': deadline_ms or self.args.deadline_ms}, number)
         with tqdm(total=self.frames, desc=mode, unit='frame', leave=False) as bar:
             return system.watch(disturbance, lambda n: bar.update(n - bar.n), **(
-                {'frames': self.frames, 'warmup': 10 if mode in MANUAL else 60} | options))
+                {'frames': self.frames, 'warmup': warmup(mode not in MANUAL)} | options))
 
 
 def figures(recording: Recording) -> dict:
