@@ -6,10 +6,13 @@ main.
 import re
 import signal
 import sys
+import threading
 import time
+import traceback
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable
+from queue import SimpleQueue
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -22,6 +25,9 @@ from intradp_ros.errors import IntraDPError
 from intradp_ros.nodes import conversions, parameters
 from intradp_ros.nodes.parameters import Parameter
 from intradp_ros.runtime import memory
+
+# Seconds that a node has to close after a signal; one that is building its model is left at it.
+GRACE = 0.8
 
 
 class ManagedNode(LifecycleNode):
@@ -149,12 +155,28 @@ def run(factory: Callable[[], Node], args: list[str] | None = None) -> int:
     """
     Spin one node until SIGINT or SIGTERM.
 
+    The node lives in a thread of its own and the main thread only hears signals. An exception
+    that a signal raises wherever the node just is gets lost in a destructor of Python's, and in
+    one of torch's, while a model is captured, it aborts the process.
+
     :returns: exit code: 0 after a signal, 1 when the node could not start, 2 for bad parameters.
     """
-    # rclpy ends its context at a signal and then calls what was there before. This interrupts the
-    # main thread, too, which may be building a model for seconds.
-    _on_signals(signal.default_int_handler)
-    node, executor, code = None, None, 0
+    codes: SimpleQueue[int] = SimpleQueue()  # its put() may interrupt itself, as a handler does
+    _on_signals(lambda *_: codes.put(0))
+    life = threading.Thread(target=lambda: codes.put(_live(factory, args)), name='node',
+                            daemon=True)
+    life.start()
+    code = codes.get()
+    # A second signal while things are being closed changes nothing: they are being closed.
+    _on_signals(signal.SIG_IGN)
+    rclpy.try_shutdown()  # rclpy's own handler does so, too, once it is there
+    life.join(GRACE)
+    return code
+
+
+def _live(factory: Callable[[], Node], args: list[str] | None) -> int:
+    """Spin one node until the context ends; the exit code."""
+    node, executor = None, None
     try:
         memory.keep_freed()
         rclpy.init(args=args)
@@ -162,21 +184,19 @@ def run(factory: Callable[[], Node], args: list[str] | None = None) -> int:
         node = factory()
         executor.add_node(node)
         if isinstance(node, ManagedNode) and not node.start():
-            code = int(rclpy.ok())  # a signal while the model was being built is no failure
-        else:
-            executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
+            return int(rclpy.ok())  # a signal while the model was being built is no failure
+        executor.spin()
+    except ExternalShutdownException:
         pass
     except IntraDPError as error:
         print(f'error: {error}', file=sys.stderr)
-        code = 2
+        return 2
     except Exception:
         # A callback that was at work when the signal came finds its publisher's context gone.
         if rclpy.ok():
-            raise
+            traceback.print_exc()
+            return 1
     finally:
-        # A second signal while things are being closed changes nothing: they are being closed.
-        _on_signals(signal.SIG_IGN)
         if node is not None:
             getattr(node, 'close', lambda: None)()
         if executor is not None:
@@ -184,7 +204,7 @@ def run(factory: Callable[[], Node], args: list[str] | None = None) -> int:
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()
-    return code
+    return 0
 
 
 def _on_signals(handler: Callable | signal.Handlers) -> None:
