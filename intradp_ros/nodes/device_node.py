@@ -21,6 +21,7 @@ from intradp_ros.nodes import conversions, events, models, parameters, qos
 from intradp_ros.nodes.managed_node import ManagedNode, run
 from intradp_ros.nodes.parameters import Parameter
 from intradp_ros.nodes.profiles import PROFILE, profile_of
+from intradp_ros.nodes.receiver import Apart, Receiver
 from intradp_ros.planning.plan import GOALS, Objective
 from intradp_ros.runtime import modes, processor
 from intradp_ros.runtime.device import DeviceSession, DeviceSettings, Outlets
@@ -135,13 +136,17 @@ class DeviceNode(ManagedNode):
         self._labels.publish(conversions.label_info(
             detector.labels, self.value('score_threshold'),
             Header(stamp=self.get_clock().now().to_msg())))
-        self._entities = [
+        apart = Apart()
+        heard = [
             self.create_subscription(
-                TileAck, 'intradp/acks', self._on_ack, qos.ACKS,
+                TileAck, 'intradp/acks', self._on_ack, qos.ACKS, callback_group=apart,
                 event_callbacks=events.of_subscription(self, 'intradp/acks')),
             self.create_subscription(Detection2DArray, 'edge/detections', self._on_detections,
-                                     qos.DETECTIONS),
-            self.create_subscription(Plan, 'intradp/plan', self._on_plan, qos.LATCHED)]
+                                     qos.DETECTIONS, callback_group=apart)]
+        self._receiver = Receiver(self, heard, lambda error: self.warn(
+            f'cannot take a message: {type(error).__name__}: {error}'))
+        self._entities = [
+            *heard, self.create_subscription(Plan, 'intradp/plan', self._on_plan, qos.LATCHED)]
         self._work_timers = [self.create_timer(0.2, self._publish_link),
                              self.create_timer(0.5, self._follow_camera)]
         self._camera, self._camera_reliable = None, False
@@ -152,6 +157,7 @@ class DeviceNode(ManagedNode):
         if self.session is None:
             return
         self._planner.close()
+        self._receiver.close()
         self.session.close()
         self._run_calls()  # results that were on their way to the executor
         self.session = None
@@ -227,7 +233,7 @@ class DeviceNode(ManagedNode):
             self.apply_parameters()
         self.post(take_over)
 
-    # -- what comes in -------------------------------------------------------------------------
+    # -- what comes in: plans and images on the executor's thread, the edge's on the receiver's -
 
     def _follow_camera(self) -> None:
         """

@@ -169,7 +169,7 @@ def run(factory: Callable[[], Node], args: list[str] | None = None) -> int:
     code = codes.get()
     # A second signal while things are being closed changes nothing: they are being closed.
     _on_signals(signal.SIG_IGN)
-    rclpy.try_shutdown()  # rclpy's own handler does so, too, once it is there
+    # rclpy's own handler has ended the context: the node's thread closes everything.
     life.join(GRACE)
     return code
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from dataclasses import replace
 
 import rclpy
@@ -18,12 +19,13 @@ from rclpy.executors import SingleThreadedExecutor
 from intradp_ros.msg import Tile as TileMessage
 from intradp_ros.msg import TileAck
 from intradp_ros.nodes import conversions, qos
+from intradp_ros.nodes.receiver import Apart, Receiver
 from intradp_ros.planning.profile import Profile
 from intradp_ros.runtime import processor
 from intradp_ros.runtime.wire import Ack, AckState, Stamp, Tile
 
 TOPIC, ACKS = '/intradp_profile/tiles', '/intradp_profile/acks'
-# Seconds between two messages, in which the reader drains them.
+# Seconds from one message to the next, in which the reader drains them.
 PAUSE = 0.01
 
 
@@ -52,9 +54,9 @@ def message_seconds(size: int = 60_000, count: int = 50, timeout: float = 20.0
     try:
         node = rclpy.create_node('message_cost', context=context)
         publisher = node.create_publisher(TileMessage, TOPIC, qos.tiles(True))
-        node.create_subscription(TileAck, ACKS, conversions.ack_from_message, qos.ACKS)
-        executor = SingleThreadedExecutor(context=context)
-        executor.add_node(node)
+        acks = node.create_subscription(
+            TileAck, ACKS, lambda message: conversions.ack_from_message(message), qos.ACKS,
+            callback_group=Apart())
         until = time.monotonic() + timeout
         while not publisher.get_subscription_count():
             if time.monotonic() > until or reader.poll() is not None:
@@ -63,16 +65,17 @@ def message_seconds(size: int = 60_000, count: int = 50, timeout: float = 20.0
         tile = Tile(Stamp(0, 0, 'camera'), 'message_cost', 0, 0, 0, 0, 0, 0, 1, 0, 1, 1,
                     bytes(size))
         times, cold = [], count // 5
-        for number in range(count):
-            if number == cold:
-                # The first ones meet cold code and buffers that have yet to grow.
-                used = time.process_time()
-            begin = time.perf_counter()
-            publisher.publish(conversions.message_from_tile(tile))
-            times.append(time.perf_counter() - begin)
-            executor.spin_once(timeout_sec=PAUSE)
-            time.sleep(max(0.0, begin + PAUSE - time.perf_counter()))
-        used = time.process_time() - used
+        # As the device node does it.
+        with closing(Receiver(node, [acks], lambda error: None)):
+            for number in range(count):
+                if number == cold:
+                    # The first ones meet cold code and buffers that have yet to grow.
+                    used = time.process_time()
+                begin = time.perf_counter()
+                publisher.publish(conversions.message_from_tile(tile))
+                times.append(time.perf_counter() - begin)
+                time.sleep(max(0.0, begin + PAUSE - time.perf_counter()))
+            used = time.process_time() - used
         return statistics.median(times[cold:]), used / (count - cold)
     finally:
         reader.stdin.close()

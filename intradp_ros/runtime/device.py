@@ -1,8 +1,8 @@
 """
 The device's session: camera frames in, exactly one result a frame out.
 
-Three threads meet here and none waits for another but on purpose: the caller's executor (`submit`,
-`on_ack`, `on_detections`: never block), the inference thread (`_run`), and the sender thread. A
+Threads meet here and none waits for another but on purpose: those of the caller (`submit`;
+`on_ack` and `on_detections`: never block), the inference thread (`_run`), and the sender thread. A
 frame ends once, by whoever claims its job first: the edge's answer, the local result, or, where
 the image is divided, whoever has the second of its two parts.
 
