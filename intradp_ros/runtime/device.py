@@ -51,8 +51,9 @@ PATIENCE, LEAST_PATIENCE = 4.0, 0.25
 # when something was heard of it.
 RETRY_PERIOD = 0.5
 # Where a plan says "local", a frame in this time (seconds) is offered to the edge all the same, or
-# nobody would ever see that the link has become better.
-EXPLORE_PERIOD = 1.0
+# nobody would ever see that the link has become better. Each that was answered later than a local
+# result makes the next wait twice as long, up to the second figure.
+EXPLORE_PERIOD, LONGEST_EXPLORE_PERIOD = 1.0, 8.0
 # Parts of the model (of divided images) that are kept ready, the last ones used.
 PARTS = 4
 
@@ -84,6 +85,7 @@ class DeviceSession:
         # Why the edge is not waited for, '' while it answers; and till when it is not believed.
         self.edge_fault = ''
         self._retry = self._offered = float('-inf')
+        self._explore_period = EXPLORE_PERIOD
         self._local_times = deque(warm_up(self._engine, clock), maxlen=9)
         # Seconds that frames took on the edge, and what the whole model would have taken there.
         self._edge_times: deque[float] = deque(maxlen=9)
@@ -163,7 +165,11 @@ class DeviceSession:
     def _run(self) -> None:
         while (frame := self.mailbox.take()) is not None:
             try:
-                self._process(frame, self._explored(self.settings))
+                wanted, answered = self.settings, self.answered
+                settings = self._explored(wanted)
+                self._process(frame, settings)
+                if settings is not wanted:
+                    self._note_explored(self.answered > answered)
             except ImageError as error:
                 self.rejected += 1
                 self._outlets.warn(f'image rejected: {error}')
@@ -172,13 +178,22 @@ class DeviceSession:
 
     def _explored(self, settings: DeviceSettings) -> DeviceSettings:
         if settings.way != 'local' or not settings.explore or \
-                self._clock() < self._offered + EXPLORE_PERIOD:
+                self._clock() < self._offered + self._explore_period:
             return settings
         # Where that seems to be sooner than a local result (the plan may be wrong), nothing shall
         # compete with sending; else the frame must not be late.
         rate = self._sender.flow.rate
         hedge = not rate or self.detector.input_bytes / rate > statistics.median(self._local_times)
         return replace(settings, way='offload', hedge=hedge, split=offload(self._graph))
+
+    def _note_explored(self, answered: bool) -> None:
+        """Offer frames less often while that only makes them late."""
+        sooner = answered and \
+            self._clock() - self._offered < statistics.median(self._local_times)
+        # What a dead link or edge took says nothing; that it is back shall be seen soon.
+        late = self.edge_alive and not sooner
+        self._explore_period = min(2 * self._explore_period, LONGEST_EXPLORE_PERIOD) if late \
+            else EXPLORE_PERIOD
 
     def _process(self, camera: CameraFrame, settings: DeviceSettings) -> None:
         begin = self._clock()

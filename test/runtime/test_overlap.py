@@ -225,6 +225,26 @@ def test_a_plan_for_local_inference_still_looks_at_the_link(detector, photograph
     assert pair.device.link().goodput >= 0 and ways[0] == 'offload'
 
 
+def test_an_edge_that_makes_frames_late_is_offered_fewer_of_them(detector, photograph):
+    """After 0, 2 and 6 seconds instead of once in each; an edge that was not there is new."""
+    def slow(tile):
+        time.sleep(0.2)
+        return [tile]
+
+    def offers(pair, seconds):
+        begin, ways = time.monotonic(), []
+        while time.monotonic() < begin + seconds:
+            ways.append(pair.process(photograph).report.way)
+        return ways.count('offload')
+    with Pair(detector, mode='frontier', way='local', explore=True, deadline_ms=LONG,
+              spoil=slow) as pair:
+        assert 1 <= offers(pair, 5.0) <= 2
+        pair.matched = False
+        offers(pair, 6.0)
+        pair.matched, pair.spoil = True, lambda tile: [tile]
+        assert offers(pair, 3.0) >= 1
+
+
 def test_without_hedge_nothing_is_computed_that_the_edge_answers(detector, photograph):
     with Pair(detector, mode='offload', way='offload', deadline_ms=LONG) as pair:
         report = pair.process(photograph).report
