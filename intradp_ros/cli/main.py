@@ -30,6 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
         subparser.set_defaults(run=module.run)
     args = parser.parse_args(arguments)
     memory.keep_freed()
+    memory.bound_kernels()
     try:
         return args.run(args)
     except IntraDPError as error:

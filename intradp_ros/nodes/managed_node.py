@@ -179,6 +179,7 @@ def _live(factory: Callable[[], Node], args: list[str] | None) -> int:
     node, executor = None, None
     try:
         memory.keep_freed()
+        memory.bound_kernels()
         rclpy.init(args=args)
         executor = SingleThreadedExecutor()
         node = factory()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from intradp_ros.tiling.rows import Interval, Rows
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """Rows [a, b) of a tensor in one piece; `slot` is where the frame keeps it."""
 
@@ -16,7 +16,7 @@ class Chunk:
     slot: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Piece:
     """Rows [a, b) counted from the start of the chunk in `slot`; `full` when that is all of it."""
 
@@ -26,7 +26,7 @@ class Piece:
     full: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Run:
     """
     Compute rows [a, b) of an operator's output into `slot`.
@@ -46,7 +46,7 @@ class Run:
     trim: tuple['Trim', ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Trim:
     """
     Of the chunk in `slot`, of tensor `tensor`, only its rows [a, b) (from its start) are kept.
@@ -62,7 +62,7 @@ Tensors = dict[int, tuple[Chunk, ...]]
 RowsOf = dict[int, Rows]
 
 
-@dataclass
+@dataclass(slots=True)
 class State:
     """
     What a frame holds and wants; never changed once it is made, but for the memory of where calls

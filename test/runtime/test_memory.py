@@ -1,10 +1,12 @@
 """Freed memory is kept: frames after the first page next to nothing in."""
 
+import os
 import platform
 import subprocess
 import sys
 
 import pytest
+import torch
 
 FRAMES = """
 import resource, sys, threading
@@ -43,3 +45,33 @@ def test_later_frames_page_nothing_in():
     # Ten frames: some megabytes of each are paged in anew, or next to nothing is.
     assert faults['given back'] > 10_000
     assert faults['kept'] < 1000
+
+
+KERNELS = """
+import os, torch
+from intradp_ros.runtime import memory
+memory.bound_kernels()
+weight = torch.ones(8, 8, 3, 3)
+
+def run(rows):
+    torch.nn.functional.conv2d(torch.ones(1, 8, rows, 64), weight)
+
+for rows in range(50, 100 + memory.KERNELS):
+    run(rows)
+print('AGAIN', flush=True)
+run(50)
+"""
+
+
+@pytest.mark.parametrize('users', [None, '1024'])
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason='torch without oneDNN')
+def test_kernels_are_forgotten_beyond_a_number_or_as_the_user_says(users):
+    given = os.environ | {'ONEDNN_VERBOSE': 'profile_create'}
+    given.pop('ONEDNN_PRIMITIVE_CACHE_CAPACITY', None)
+    if users:
+        given['ONEDNN_PRIMITIVE_CACHE_CAPACITY'] = users
+    done = subprocess.run([sys.executable, '-c', KERNELS], check=True, text=True,
+                          capture_output=True, env=given)
+    again = [line for line in done.stdout.split('AGAIN')[1].splitlines() if 'convolution' in line]
+    assert again
+    assert any('create:cache_miss' in line for line in again) == (users is None)
