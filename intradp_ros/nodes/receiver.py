@@ -21,25 +21,29 @@ FOREVER = -1
 
 
 class Apart(CallbackGroup):
-    """Keeps subscriptions from executors, but not their QoS events."""
+    """
+    Keeps subscriptions from executors, and their QoS events, too: rmw_fastrtps has one condition
+    for both, so whoever waited for the events would wake up with each message.
+    """
 
     def can_execute(self, entity) -> bool:
-        """Whether an executor may have it."""
-        return not isinstance(entity, Subscription)
+        """Executors may have nothing of it."""
+        return False
 
     def beginning_execution(self, entity) -> bool:
-        """Let it run beside anything else."""
-        return True
+        """Executors may have nothing of it."""
+        return False
 
     def ending_execution(self, entity) -> None:
-        """Nothing to give back."""
+        """Nothing was begun."""
 
 
 class Receiver:
     """
-    Calls the callbacks of subscriptions (made with an `Apart` group) until it is closed.
+    Calls the callbacks of subscriptions (made with an `Apart` group) and of their events until it
+    is closed.
 
-    Their callbacks take the message alone, and run one at a time, in this thread.
+    They take a message, or an event, alone, and run one at a time, in this thread.
 
     :param failed: told of an exception of a callback; the next message is taken all the same.
     """
@@ -47,6 +51,7 @@ class Receiver:
     def __init__(self, node: Node, subscriptions: Sequence[Subscription],
                  failed: Callable[[Exception], None]):
         self._subscriptions = subscriptions
+        self._events = [event for s in subscriptions for event in s.event_handlers]
         self._failed = failed
         self._context = node.context
         self._ended = threading.Event()
@@ -67,8 +72,10 @@ class Receiver:
         with ExitStack() as held, suppress(rclpy_implementation.InvalidHandle):
             for thing in (self._context, self._wake, *self._subscriptions):
                 held.enter_context(thing.handle)
-            ready = rclpy_implementation.WaitSet(len(self._subscriptions), 1, 0, 0, 0, 0,
-                                                 self._context.handle)
+            for event in self._events:
+                held.enter_context(event)
+            ready = rclpy_implementation.WaitSet(
+                len(self._subscriptions), 1, 0, 0, 0, len(self._events), self._context.handle)
             while not self._ended.is_set() and self._context.ok():
                 self._wait(ready)
 
@@ -77,18 +84,26 @@ class Receiver:
         ready.clear_entities()
         for subscription in self._subscriptions:
             ready.add_subscription(subscription.handle)
+        for event in self._events:
+            event.add_to_wait_set(ready)
         ready.add_guard_condition(self._wake.handle)
         ready.wait(FOREVER)
         found = ready.get_ready_entities('subscription')
         for subscription in self._subscriptions:
             if subscription.handle.pointer in found:
                 self._take(subscription)
+        for event in self._events:
+            if event.is_ready(ready) and (happened := event.take_data()):
+                self._call(event.callback, happened)
 
     def _take(self, subscription: Subscription) -> None:
         """Take all that there is of one."""
         while not self._ended.is_set() and (
                 taken := subscription.handle.take_message(subscription.msg_type, False)):
-            try:
-                subscription.callback(taken[0])
-            except Exception as error:  # one message must never end the thread
-                self._failed(error)
+            self._call(subscription.callback, taken[0])
+
+    def _call(self, callback: Callable[[object], None], taken: object) -> None:
+        try:
+            callback(taken)
+        except Exception as error:  # one message must never end the thread
+            self._failed(error)
