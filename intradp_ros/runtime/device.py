@@ -47,6 +47,10 @@ MARGIN = 1.25
 # How long an edge may say nothing while a frame waits for it, as a multiple of what that usually
 # takes, and at least (seconds).
 PATIENCE, LEAST_PATIENCE = 4.0, 0.25
+# A link that carries less than this share of what it did when the frame was begun is not waited
+# for where the device is sooner alone, as far as acknowledgements show; and how often (seconds) a
+# frame that waits looks.
+SLOWED, LOOK_PERIOD = 0.5, 0.02
 # An edge that was waited for in vain is waited for again no sooner than this (seconds), and only
 # when something was heard of it.
 RETRY_PERIOD = 0.5
@@ -183,7 +187,8 @@ class DeviceSession:
         # Where that seems to be sooner than a local result (the plan may be wrong), nothing shall
         # compete with sending; else the frame must not be late.
         rate = self._sender.flow.rate
-        hedge = not rate or self.detector.input_bytes / rate > statistics.median(self._local_times)
+        hedge = settings.hedge or not rate or \
+            self.detector.input_bytes / rate > statistics.median(self._local_times)
         return replace(settings, way='offload', hedge=hedge, split=offload(self._graph))
 
     def _note_explored(self, answered: bool) -> None:
@@ -235,6 +240,7 @@ class DeviceSession:
         plan = self._layout(settings)
         offer = Offer(job, pixels, plan, self.detector.identity, settings.codec,
                       settings.message_bytes, lambda: self._sender.flow.rate)
+        rate = self._sender.flow.rate
         job.offered, job.progress = True, self._clock()
         self._offered = job.progress
         self._sender.begin(job, offer.next, settings.message_bytes, settings.window_bytes,
@@ -250,8 +256,9 @@ class DeviceSession:
             offer.add(a, rows, spent)
             self._sender.wake()
             job.report.device_ms += spent * 1e3
+        job.report.hedged = settings.hedge
         if not settings.hedge and not self.edge_fault:
-            self._wait(job)
+            self._wait(job, offer, rate)
 
     def _layout(self, settings: DeviceSettings) -> Layout:
         if settings.division:
@@ -286,8 +293,12 @@ class DeviceSession:
         if parts := job.add_part(source, detections):
             self._end(job, 'both', self.detector.join(parts))
 
-    def _wait(self, job: Job) -> None:
-        """Wait while the edge may still be in time, and for no longer than it usually takes."""
+    def _wait(self, job: Job, offer: Offer, rate: float) -> None:
+        """
+        Wait while the edge may still be in time, and for no longer than it usually takes.
+
+        :param rate: bytes a second that the link carried when the frame was begun.
+        """
         # The part of a divided image is of no use for the whole.
         done = 0.0 if job.division else job.report.device_ms / 1e3
         local = MARGIN * statistics.median(self._local_times) - done
@@ -296,19 +307,24 @@ class DeviceSession:
             flow, patience = self._sender.flow, float('inf')
             if self._edge_times:
                 usual = flow.round_trip + statistics.median(tuple(self._edge_times))
+                if 0 < flow.rate < SLOWED * rate:
+                    left = self._sender.bytes_left() + offer.bytes_left
+                    if usual + left / flow.rate > local:
+                        job.report.hedged = True
+                        return
                 if flow.rate:
                     usual += flow.bytes_in_flight / flow.rate
                 patience = max(LEAST_PATIENCE, PATIENCE * usual)
             wait = min(deadline, job.progress + patience) - self._clock()
             if wait <= 0:
                 return
-            job.changed.wait(wait)
+            job.changed.wait(min(wait, LOOK_PERIOD))
 
     def _finish_here(self, job: Job, frame: Frame, geometry: Geometry,
                      settings: DeviceSettings) -> None:
         """Compute what is still missing, until that is done or the edge's answer has come."""
         plan = job.frontier.layout if job.frontier else None
-        job.report.hedged = settings.hedge and job.offered and not job.refused
+        job.report.hedged &= not job.refused
         begin, before = self._clock(), job.report.device_ms if job.division else 0.0
         rest = self._stages(plan.merge if plan else self._graph.input)
         for _ in finish(frame, plan, rest):
@@ -319,16 +335,16 @@ class DeviceSession:
         job.report.device_ms += (self._clock() - begin) * 1e3
         self._local_times.append((job.report.device_ms - before) / 1e3)
         if job.offered:
-            job.reason = self._why_alone(job, settings)
+            job.reason = self._why_alone(job)
         if self._end(job, 'device', detections) and job.offered:
             self._note_absence(job)
 
-    def _why_alone(self, job: Job, settings: DeviceSettings) -> str:
+    def _why_alone(self, job: Job) -> str:
         """Say why the edge's answer was not the first."""
         if job.refused:
             return f'edge refused: {job.refused}'
         now = self._clock()
-        if settings.hedge and (job.transfer.heard or not self._sender.flow.silent(now)):
+        if job.report.hedged and (job.transfer.heard or not self._sender.flow.silent(now)):
             return FIRST
         return 'edge silent'
 

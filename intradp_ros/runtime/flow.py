@@ -196,6 +196,11 @@ class Flow:
         """Usual seconds from a send to its acknowledgement; 0 while that is not known."""
         return self._round_trip
 
+    @property
+    def bytes_left(self) -> int:
+        """Bytes of this frame that wait, or are in flight."""
+        return self.bytes_in_flight + sum(m.size for queue in self._queues for m in queue)
+
     def silent(self, now: float) -> bool:
         """Whether messages were sent and nothing has been heard for suspiciously long."""
         return now >= self._silent_from()

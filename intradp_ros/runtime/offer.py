@@ -62,6 +62,17 @@ class Offer:
         self._ratio = sum(len(t.data) for t in made) / rows.nbytes
         return made, False
 
+    @property
+    def bytes_left(self) -> float:
+        """Bytes of bands that the sender has not taken: of raw ones about, as if of one height."""
+        computed = sum(rows.nbytes for _, rows in tuple(self._computed))
+        return computed + self.frontier.left * self._raw_bytes
+
+    @property
+    def _raw_bytes(self) -> float:
+        a, b = self._layout.raw_band(self._layout.count - 1)
+        return (b - a) * self._pixels[0].nbytes * self._ratio
+
     def _raw_pays(self) -> bool:
         """
         Whether a raw band would have left before the device could compute and send all that is
@@ -72,9 +83,7 @@ class Offer:
         left, rate = self.frontier.left, self._rate()
         if left <= 0 or not rate or not self._band_seconds:
             return True
-        a, b = self._layout.raw_band(self._layout.count - 1)
-        raw = (b - a) * self._pixels[0].nbytes * self._ratio
-        return raw / rate <= left * self._band_seconds
+        return self._raw_bytes / rate <= left * self._band_seconds
 
     def _tiles(self, tensor: int, begin: int, rows: np.ndarray, coder: codec.Codec) -> list[Tile]:
         """Encode one band, in as many messages as it takes."""

@@ -65,6 +65,11 @@ class Sender:
                 self.flow.heard()
             self._changed.notify()
 
+    def bytes_left(self) -> int:
+        """Give the bytes of the frame that were put and that nobody has acknowledged."""
+        with self._changed:
+            return self.flow.bytes_left
+
     def end(self, job: Job) -> bool:
         """Stop sending a frame; say whether the edge has been silent for suspiciously long."""
         with self._changed:

@@ -110,6 +110,26 @@ def test_a_frame_whose_link_dies_in_the_middle_ends_here(detector, photograph, e
     assert not result.report.fallback and result.report.hedged
 
 
+def test_a_frame_whose_link_slows_down_in_the_middle_ends_here(detector, photograph, expected):
+    """Without a hedge from the start, and although the edge is heard all the time."""
+    link, slow_from = Slow(detector.input_bytes / 0.4), [10**9]
+
+    def slowing(tile):
+        if tile.index == slow_from[0]:
+            slow_from[0], link.rate = 10**9, link.rate / 8
+        return link(tile)
+    with Pair(detector, mode='offload', way='offload', tile_count=16, deadline_ms=LONG,
+              message_bytes=detector.input_bytes // 40, reliable=True, spoil=slowing) as pair:
+        for _ in range(4):
+            report = pair.process(photograph).report
+            assert (report.source, report.hedged) == ('edge', False)
+        slow_from[0] = 12
+        result = pair.process(photograph)
+    assert not result.detections.differs(expected)
+    assert (result.report.source, result.report.hedged) == ('device', True)
+    assert not result.report.fallback and result.report.acknowledged
+
+
 def test_the_edges_answer_ends_a_hedge(detector, photograph, expected):
     """The device is held up between two steps until the edge's answer is there."""
     with Pair(detector, mode='frontier', way='offload', hedge=True, deadline_ms=LONG) as pair:
