@@ -56,8 +56,10 @@ SLOWED, LOOK_PERIOD = 0.5, 0.02
 RETRY_PERIOD = 0.5
 # Where a plan says "local", a frame in this time (seconds) is offered to the edge all the same, or
 # nobody would ever see that the link has become better. Each that was answered later than a local
-# result makes the next wait twice as long, up to the second figure.
+# result makes the next wait twice as long, up to the second figure; but for the first ones in a
+# row, from which plans learn how late they are (see `experience`).
 EXPLORE_PERIOD, LONGEST_EXPLORE_PERIOD = 1.0, 8.0
+FIRST_EXPLORED = 6
 # Parts of the model (of divided images) that are kept ready, the last ones used.
 PARTS = 4
 
@@ -89,7 +91,7 @@ class DeviceSession:
         # Why the edge is not waited for, '' while it answers; and till when it is not believed.
         self.edge_fault = ''
         self._retry = self._offered = float('-inf')
-        self._explore_period = EXPLORE_PERIOD
+        self._explore_period, self._explored_late = EXPLORE_PERIOD, 0
         self._local_times = deque(warm_up(self._engine, clock), maxlen=9)
         # Seconds that frames took on the edge, and what the whole model would have taken there.
         self._edge_times: deque[float] = deque(maxlen=9)
@@ -197,8 +199,10 @@ class DeviceSession:
             self._clock() - self._offered < statistics.median(self._local_times)
         # What a dead link or edge took says nothing; that it is back shall be seen soon.
         late = self.edge_alive and not sooner
-        self._explore_period = min(2 * self._explore_period, LONGEST_EXPLORE_PERIOD) if late \
-            else EXPLORE_PERIOD
+        self._explored_late = min(self._explored_late + 1, 30) if late else 0
+        self._explore_period = min(
+            EXPLORE_PERIOD * 2 ** max(0, self._explored_late - FIRST_EXPLORED + 1),
+            LONGEST_EXPLORE_PERIOD)
 
     def _process(self, camera: CameraFrame, settings: DeviceSettings) -> None:
         begin = self._clock()
@@ -309,7 +313,7 @@ class DeviceSession:
                 usual = flow.round_trip + statistics.median(tuple(self._edge_times))
                 if 0 < flow.rate < SLOWED * rate:
                     left = self._sender.bytes_left() + offer.bytes_left
-                    if usual + left / flow.rate > local:
+                    if left / flow.rate > max(local, LEAST_PATIENCE):
                         job.report.hedged = True
                         return
                 if flow.rate:

@@ -12,7 +12,6 @@ hardest to foresee.
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import log
 from statistics import median
 
 # Way, merge tensor, and whether there are several tiles.
@@ -22,8 +21,6 @@ Kind = tuple[str, str, bool]
 FRAMES, LEAST = 9, 5
 # Seconds for which a frame says something.
 HORIZON = 120.0
-# Ratios are given in steps of this factor: one that trembles changes nothing.
-STEP = 1.05
 
 
 @dataclass(frozen=True)
@@ -45,6 +42,11 @@ class Factors:
         alike = [f for (way, _, tiled), f in self.seen.items()
                  if way != 'local' and (kind[2] or not tiled)]
         return median(alike) if alike else 1.0
+
+    def differs(self, other: 'Factors', factor: float) -> bool:
+        """Whether any has moved by more than a factor, or is known to one of both alone."""
+        return self.seen.keys() != other.seen.keys() or any(
+            not 1 / factor <= of / other.seen[kind] <= factor for kind, of in self.seen.items())
 
 
 UNCORRECTED = Factors()
@@ -72,5 +74,5 @@ class Experience:
         for key, seen in tuple(self._seen.items()):
             ratios = [ratio for at, ratio in tuple(seen) if at >= now - HORIZON]
             if len(ratios) >= LEAST:
-                found[key] = STEP ** round(log(median(ratios), STEP))
+                found[key] = median(ratios)
         return Factors(found)

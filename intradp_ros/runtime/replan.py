@@ -16,8 +16,10 @@ from intradp_ros.runtime.experience import Experience, Factors
 from intradp_ros.runtime.modes import Decision
 from intradp_ros.runtime.wire import Report
 
-# A plan is made at most once in this time (seconds), and again only when the goodput or the
-# edge's speed has moved by this factor since the last one: a figure that trembles changes nothing.
+# A plan is made at most once in this time (seconds), and again only when the goodput, the edge's
+# speed or what frames took against their plan has moved by this factor since the last one: a
+# figure that trembles changes nothing. Planning takes the frames' processor: where frames that
+# took a little longer had it done again, the next ones took longer, too.
 PERIOD = 1.0
 HYSTERESIS = 1.25
 # The edge's speed is taken in steps of this factor: what is prepared for one serves for long, and
@@ -76,7 +78,7 @@ class Replanner:
         moved = faster > HYSTERESIS * STEP ** 0.5 * slower
         factors = self._experience.factors(now)
         if wish == self._wish and not link.differs(self._link, HYSTERESIS) and not moved \
-                and factors == self._factors:
+                and not factors.differs(self._factors, HYSTERESIS):
             return None
         if moved or wish != self._wish:
             # In between, what a step was prepared for stands: no going to and fro at its edge.

@@ -11,7 +11,7 @@ from intradp_ros.planning.link import Link, LinkEstimate
 from intradp_ros.planning.plan import Objective, Setup
 from intradp_ros.planning.profile import estimated
 from intradp_ros.runtime import modes
-from intradp_ros.runtime.experience import Experience
+from intradp_ros.runtime.experience import Experience, Factors
 from intradp_ros.runtime.replan import Replanner, Wish
 from intradp_ros.runtime.settings import DeviceSettings
 from intradp_ros.runtime.wire import Report, Stamp
@@ -204,6 +204,16 @@ def test_what_tiles_take_says_nothing_of_ways_without():
     assert factors.of(('cut', 'conv', False)) == 1.0 == factors.of(('local', '', False))
     experience.note(('offload', '', False), 1.0, 1.1, 0.0)
     assert experience.factors(0.0).of(('cut', 'conv', False)) == 1.0, 'one frame says little'
+
+
+def test_figures_that_tremble_do_not_have_plans_made_again():
+    kind, other = ('cut', 'conv', True), ('local', '', False)
+    known = Factors({kind: 2.0})
+    assert not known.differs(Factors({kind: 2.4}), 1.25)
+    assert not known.differs(Factors({kind: 1.7}), 1.25)
+    assert known.differs(Factors({kind: 2.6}), 1.25) and known.differs(Factors({kind: 1.5}), 1.25)
+    assert known.differs(Factors({kind: 2.0, other: 1.0}), 1.25)
+    assert known.differs(Factors(), 1.25)
 
 
 def test_frames_that_say_nothing_of_the_plan_are_not_noted(profile):
