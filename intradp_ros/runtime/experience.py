@@ -43,10 +43,10 @@ class Factors:
                  if way != 'local' and (kind[2] or not tiled)]
         return median(alike) if alike else 1.0
 
-    def differs(self, other: 'Factors', factor: float) -> bool:
-        """Whether any has moved by more than a factor, or is known to one of both alone."""
-        return self.seen.keys() != other.seen.keys() or any(
-            not 1 / factor <= of / other.seen[kind] <= factor for kind, of in self.seen.items())
+    def differ(self, other: 'Factors', factor: float) -> bool:
+        """Whether one of those that both know has moved by more than a factor."""
+        return any(not 1 / factor <= self.seen[kind] / other.seen[kind] <= factor
+                   for kind in self.seen.keys() & other.seen.keys())
 
 
 UNCORRECTED = Factors()

@@ -16,12 +16,14 @@ from intradp_ros.runtime.experience import Experience, Factors
 from intradp_ros.runtime.modes import Decision
 from intradp_ros.runtime.wire import Report
 
-# A plan is made at most once in this time (seconds), and again only when the goodput, the edge's
-# speed or what frames took against their plan has moved by this factor since the last one: a
-# figure that trembles changes nothing. Planning takes the frames' processor: where frames that
-# took a little longer had it done again, the next ones took longer, too.
+# A plan is made at most once in this time (seconds), and again only when the goodput or the
+# edge's speed has moved by this factor since the last one: a figure that trembles changes nothing.
 PERIOD = 1.0
 HYSTERESIS = 1.25
+# Likewise for what frames took against their plan, but for what is new. Planning takes the frames'
+# processor: where frames that took a little longer had it done again at once, the next ones took
+# longer, too.
+LESSON_PERIOD, LESSON_HYSTERESIS = 5.0, 1.1
 # The edge's speed is taken in steps of this factor: what is prepared for one serves for long, and
 # plans depend little on a part of the frame that takes little of its time.
 STEP = 2 ** 0.5
@@ -52,6 +54,7 @@ class Replanner:
         self._shortlists: dict[tuple[Wish, float], dict[str, list[Plan]]] = {}
         self._experience = Experience()
         self._factors = Factors()
+        self._planned = float('-inf')
 
     def note(self, report: Report, now: float) -> None:
         """Take the report of a frame: it says how right the decision was that it was done by."""
@@ -78,12 +81,12 @@ class Replanner:
         moved = faster > HYSTERESIS * STEP ** 0.5 * slower
         factors = self._experience.factors(now)
         if wish == self._wish and not link.differs(self._link, HYSTERESIS) and not moved \
-                and not factors.differs(self._factors, HYSTERESIS):
+                and not self._learnt(factors, now):
             return None
         if moved or wish != self._wish:
             # In between, what a step was prepared for stands: no going to and fro at its edge.
             self._speedup = STEP ** round(log(speedup, STEP))
-        self._wish, self._link, self._factors = wish, link, factors
+        self._wish, self._link, self._factors, self._planned = wish, link, factors, now
         if len(self._shortlists) > MOST_SHORTLISTS:
             self._shortlists.clear()
         decision = modes.decide(
@@ -93,6 +96,13 @@ class Replanner:
             return None
         self.decision = decision
         return decision
+
+    def _learnt(self, factors: Factors, now: float) -> bool:
+        """Whether frames have shown something that the last decision was not made with."""
+        if factors.seen.keys() != self._factors.seen.keys():
+            return True
+        return now >= self._planned + LESSON_PERIOD and \
+            factors.differ(self._factors, LESSON_HYSTERESIS)
 
 
 class PlanningThread:

@@ -11,7 +11,7 @@ from intradp_ros.planning.link import Link, LinkEstimate
 from intradp_ros.planning.plan import Objective, Setup
 from intradp_ros.planning.profile import estimated
 from intradp_ros.runtime import modes
-from intradp_ros.runtime.experience import Experience, Factors
+from intradp_ros.runtime.experience import Experience
 from intradp_ros.runtime.replan import Replanner, Wish
 from intradp_ros.runtime.settings import DeviceSettings
 from intradp_ros.runtime.wire import Report, Stamp
@@ -206,14 +206,21 @@ def test_what_tiles_take_says_nothing_of_ways_without():
     assert experience.factors(0.0).of(('cut', 'conv', False)) == 1.0, 'one frame says little'
 
 
-def test_figures_that_tremble_do_not_have_plans_made_again():
-    kind, other = ('cut', 'conv', True), ('local', '', False)
-    known = Factors({kind: 2.0})
-    assert not known.differs(Factors({kind: 2.4}), 1.25)
-    assert not known.differs(Factors({kind: 1.7}), 1.25)
-    assert known.differs(Factors({kind: 2.6}), 1.25) and known.differs(Factors({kind: 1.5}), 1.25)
-    assert known.differs(Factors({kind: 2.0, other: 1.0}), 1.25)
-    assert known.differs(Factors(), 1.25)
+def test_figures_that_tremble_do_not_have_plans_made_again(profile):
+    """New ones at once, those that moved by more than a tenth after a while."""
+    replanner, wish, link = Replanner(), Wish('frontier'), LinkEstimate(5e6)
+    first = replanner.decide(profile, wish, link, 0.0, 0.0)
+
+    def decided(share, now):
+        report = Report(Stamp(0, 0, ''), 0, 0, way=first.way,
+                        latency_ms=1e3 * share * first.seconds)
+        for _ in range(9):
+            replanner.note(report, now)
+        return replanner.decide(profile, wish, link, 0.0, now) is not None
+    assert decided(0.5, 1.0) and replanner.decision.kind == first.kind
+    assert not decided(0.58, 2.0), 'a moment ago'
+    assert decided(0.58, 7.0)
+    assert not decided(0.6, 20.0), 'hardly moved'
 
 
 def test_frames_that_say_nothing_of_the_plan_are_not_noted(profile):
