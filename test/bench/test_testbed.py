@@ -185,7 +185,9 @@ def test_a_robot_is_slow(bed):
 
 @pytest.mark.parametrize('end', [signal.SIGINT, signal.SIGKILL])
 def test_nothing_is_left_behind(allowed, end):
-    script = ('import sys, time\nfrom testbed.bed import TestBed\nimport subprocess\n'
+    # Shells have what they run in the background ignore SIGINT.
+    script = ('import signal, sys, time\nfrom testbed.bed import TestBed\nimport subprocess\n'
+              'signal.signal(signal.SIGINT, signal.default_int_handler)\n'
               'with TestBed() as bed:\n'
               '    inside = subprocess.Popen([*bed.on_robot(), "sh", "-c", "echo; sleep 1000"],\n'
               '                              stdout=subprocess.PIPE)\n'
