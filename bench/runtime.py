@@ -13,7 +13,6 @@ import statistics
 import sys
 from collections import Counter
 from collections.abc import Callable
-from functools import cached_property
 from pathlib import Path
 
 from tqdm import tqdm
@@ -24,7 +23,6 @@ import disturbances
 import expectation
 import record
 import runtime_checks as checks
-from intradp_ros.planning.plan import Setup
 from intradp_ros.runtime.modes import MANUAL
 from methods import warmup
 from runtime_checks import Check
@@ -35,22 +33,18 @@ MBIT = 1e6 / 8
 
 
 class Bench:
-    """What all runs share: options, and ways to watch."""
+    """What all runs share: options, profiles (measured here, once), and ways to watch."""
 
     def __init__(self, args: argparse.Namespace):
         self.args, self.frames = args, args.frames or (20 if args.quick else 300)
         self.model = bench_model.parameters(args.model)
-
-    @cached_property
-    def setup(self) -> Setup:
-        """Profiles of both sides, each with its share of the processor, left where nodes look."""
-        with conditions.bed_of(self.args) as bed:
-            return expectation.setup(*expectation.measure(
-                bed, self.model, 5.0 if self.args.quick else 30.0))
+        # Left where nodes look: none shall measure its own while frames run.
+        with conditions.bed_of(args) as bed:
+            self.setup = expectation.setup(*expectation.measure(
+                bed, self.model, 5.0 if args.quick else 30.0))
 
     def running(self, label: str, robots: int = 1, servers: bool = False):
-        """Make a bed with nodes in it; no node shall measure a profile while frames run."""
-        assert self.setup
+        """Make a bed with nodes in it."""
         return conditions.running(self.args, self.model, robots, 'split', servers, label)
 
     def watch(self, system: System, mode: str, disturbance: Disturbance | None = None,
@@ -79,7 +73,6 @@ def p50(recording: Recording) -> float:
 def steady(bench: Bench) -> dict:
     """a: steady links: how far from what was planned, and what transport costs."""
     made, seen = [], {}
-    setup = bench.setup
     with bench.running('steady') as (bed, system):
         for mbit in (5, 20, 80):
             rate = mbit * MBIT
@@ -89,11 +82,11 @@ def steady(bench: Bench) -> dict:
                 seen[f'{mode} at {mbit} Mbit/s'] = found = figures(recording)
                 made.append(checks.delivered(found, f'{mode} at {mbit} Mbit/s'))
                 # What was planned at first, and what the timeline says of what was done at last.
-                found['expected'] = expectation.expected(setup, mode, rate)
+                found['expected'] = expectation.expected(bench.setup, mode, rate)
                 way, count = Counter(
                     (f.report['way'], f.report['merge'], f.report['tiles'])
                     for f in summary.frames(recording.events)).most_common(1)[0]
-                found['done'] = expectation.done(setup, *way, rate)
+                found['done'] = expectation.done(bench.setup, *way, rate)
                 made.append(Check(
                     f'{mode} at {mbit} Mbit/s: p50 / what the timeline says of '
                     f'{found["done"]["way"]} ({count} of {found["frames"]} frames)',

@@ -163,8 +163,14 @@ def run(factory: Callable[[], Node], args: list[str] | None = None) -> int:
     """
     codes: SimpleQueue[int] = SimpleQueue()  # its put() may interrupt itself, as a handler does
     _on_signals(lambda *_: codes.put(0))
-    life = threading.Thread(target=lambda: codes.put(_live(factory, args)), name='node',
-                            daemon=True)
+
+    def live() -> None:
+        code = 1  # of a node that cannot even close
+        try:
+            code = _live(factory, args)
+        finally:
+            codes.put(code)
+    life = threading.Thread(target=live, name='node', daemon=True)
     life.start()
     code = codes.get()
     # A second signal while things are being closed changes nothing: they are being closed.

@@ -55,8 +55,7 @@ def message_seconds(size: int = 60_000, count: int = 50, timeout: float = 20.0
         node = rclpy.create_node('message_cost', context=context)
         publisher = node.create_publisher(TileMessage, TOPIC, qos.tiles(True))
         acks = node.create_subscription(
-            TileAck, ACKS, lambda message: conversions.ack_from_message(message), qos.ACKS,
-            callback_group=Apart())
+            TileAck, ACKS, conversions.ack_from_message, qos.ACKS, callback_group=Apart())
         until = time.monotonic() + timeout
         while not publisher.get_subscription_count():
             if time.monotonic() > until or reader.poll() is not None:

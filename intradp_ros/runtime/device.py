@@ -91,7 +91,7 @@ class DeviceSession:
         # Why the edge is not waited for, '' while it answers; and till when it is not believed.
         self.edge_fault = ''
         self._retry = self._offered = float('-inf')
-        self._explore_period, self._explored_late = EXPLORE_PERIOD, 0
+        self._explored_late = 0  # frames offered in vain, in a row
         self._local_times = deque(warm_up(self._engine, clock), maxlen=9)
         # Seconds that frames took on the edge, and what the whole model would have taken there.
         self._edge_times: deque[float] = deque(maxlen=9)
@@ -183,8 +183,10 @@ class DeviceSession:
                 self._outlets.warn(f'frame failed: {type(error).__name__}: {error}')
 
     def _explored(self, settings: DeviceSettings) -> DeviceSettings:
+        doublings = max(0, self._explored_late - FIRST_EXPLORED + 1)
+        period = min(EXPLORE_PERIOD * 2 ** min(doublings, 30), LONGEST_EXPLORE_PERIOD)
         if settings.way != 'local' or not settings.explore or \
-                self._clock() < self._offered + self._explore_period:
+                self._clock() < self._offered + period:
             return settings
         # Where that seems to be sooner than a local result (the plan may be wrong), nothing shall
         # compete with sending; else the frame must not be late.
@@ -194,15 +196,12 @@ class DeviceSession:
         return replace(settings, way='offload', hedge=hedge, split=offload(self._graph))
 
     def _note_explored(self, answered: bool) -> None:
-        """Offer frames less often while that only makes them late."""
+        """Count the frames that were only made late by being offered."""
         sooner = answered and \
             self._clock() - self._offered < statistics.median(self._local_times)
         # What a dead link or edge took says nothing; that it is back shall be seen soon.
         late = self.edge_alive and not sooner
-        self._explored_late = min(self._explored_late + 1, 30) if late else 0
-        self._explore_period = min(
-            EXPLORE_PERIOD * 2 ** max(0, self._explored_late - FIRST_EXPLORED + 1),
-            LONGEST_EXPLORE_PERIOD)
+        self._explored_late = self._explored_late + 1 if late else 0
 
     def _process(self, camera: CameraFrame, settings: DeviceSettings) -> None:
         begin = self._clock()

@@ -1,6 +1,9 @@
 """What a good ROS citizen does: leaves nothing behind, ends when asked, answers for itself."""
 
+import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -129,3 +132,30 @@ def test_a_signal_while_a_node_starts_ends_it_with_code_0(domain, tmp_path, mome
         node.send_signal(number)
         assert node.wait(30) == 0, log.read_text()[-1500:]
         assert 'Traceback' not in log.read_text()
+
+
+BROKEN = """
+import os
+from rclpy.node import Node
+from intradp_ros.nodes.managed_node import run
+
+class Broken(Node):
+    def __init__(self):
+        super().__init__('broken')
+        self.create_timer(0.1, self.work)
+
+    def work(self):
+        raise ValueError('while working')
+
+    def destroy_node(self):
+        raise ValueError('while closing')
+
+os._exit(run(Broken))  # as the executables do
+"""
+
+
+def test_a_node_that_fails_and_cannot_even_close_ends_with_code_1(domain):
+    done = subprocess.run([sys.executable, '-c', BROKEN], capture_output=True, text=True,
+                          timeout=60, env=os.environ | {'ROS_DOMAIN_ID': str(domain)})
+    assert done.returncode == 1
+    assert 'while working' in done.stderr and 'while closing' in done.stderr
