@@ -489,7 +489,7 @@ def test_a_link_that_trembles_changes_no_plan_and_reasons_are_in_diagnostics(gra
     server = graph.add(ParameterServer, period=0.1)
     system.tell(3, cost_ms=5.0)
     system.tell(10)
-    graph.wait(lambda: system.plans)
+    graph.wait(lambda: system.plans and system.plans[-1].tile_count == 10)
     number = system.plans[-1].number
     for i in range(40):
         system.link.publish(link_state(1e6 * (0.85, 1.15)[i % 2], cost_ms=(1.3, 1.6)[i % 2]))
