@@ -185,6 +185,8 @@ class DeviceSession:
     def _explored(self, settings: DeviceSettings) -> DeviceSettings:
         doublings = max(0, self._explored_late - FIRST_EXPLORED + 1)
         period = min(EXPLORE_PERIOD * 2 ** min(doublings, 30), LONGEST_EXPLORE_PERIOD)
+        if self.edge_fault:
+            period = RETRY_PERIOD  # nobody waits: it costs a message now and then
         if settings.way != 'local' or not settings.explore or \
                 self._clock() < self._offered + period:
             return settings

@@ -16,6 +16,7 @@ from statistics import median
 
 # Way, merge tensor, and whether there are several tiles.
 Kind = tuple[str, str, bool]
+LOCAL: Kind = 'local', '', False
 
 # Frames that a ratio is the median of, and how many it takes at least.
 FRAMES, LEAST = 9, 5
@@ -30,7 +31,8 @@ class Factors:
 
     Ways that use the edge and were not seen are taken to be as wrong as those that were, in the
     middle: what sending costs it costs all of them; what tiles cost, those with several. (As the
-    best of them, one way after the other would be tried, at the cost of slow frames.)
+    best of them, one way after the other would be tried, at the cost of slow frames.) Where there
+    are none such, as wrong as local inference: a processor that is slower now is so for all.
     """
 
     seen: Mapping[Kind, float] = field(default_factory=dict)
@@ -41,7 +43,7 @@ class Factors:
             return self.seen.get(kind, 1.0)
         alike = [f for (way, _, tiled), f in self.seen.items()
                  if way != 'local' and (kind[2] or not tiled)]
-        return median(alike) if alike else 1.0
+        return median(alike) if alike else self.seen.get(LOCAL, 1.0)
 
     def differ(self, other: 'Factors', factor: float) -> bool:
         """Whether one of those that both know has moved by more than a factor."""

@@ -10,6 +10,7 @@ from intradp_ros.model.graph import rows_needed
 from intradp_ros.planning import bands, ways
 from intradp_ros.planning.link import Link
 from intradp_ros.planning.plan import Encoding, Objective, Setup, best, cost
+from intradp_ros.planning.planners import frontier
 from intradp_ros.tiling.rows import boundaries
 
 BANDWIDTHS = (1e4, 3e5, 1e6, 3e6, 1e7, 5e7, 1e9)
@@ -122,6 +123,17 @@ def test_on_a_dead_link_a_hedge_is_local_inference(demo_setup):
             head = demo_setup.device.of([o.id for o in demo_setup.graph.ancestors([merge])])
             assert local <= frame.latency + 1e-9
             assert frame.latency <= local + device - head + 1e-9
+
+
+def test_where_a_hedge_is_asked_for_no_plan_delays_the_local_result(demo_setup):
+    """By more than 5 %, on a link that dies at once; among those left are still all ways."""
+    dead = Link(0, steps=((0, 0),))
+    latest = 1.05 * ways.local(demo_setup).run(dead).latency
+    asked = frontier.plans(demo_setup, Objective(hedge=True))
+    assert all(plan.run(dead).latency <= latest for plan in asked)
+    free = frontier.plans(demo_setup, Objective())
+    assert {plan.way for plan in asked} == {plan.way for plan in free}
+    assert any(plan.run(dead).latency > latest for plan in free)
 
 
 def test_a_hedge_is_never_later_and_never_saves_energy(demo_setup):

@@ -266,6 +266,22 @@ def test_an_edge_that_makes_frames_late_is_offered_fewer_of_them(detector, photo
         assert offers(pair, 3.0) >= 1
 
 
+def test_a_silent_edge_is_looked_at_more_often(detector, photograph, expected):
+    """Nobody waits for it, and that it is back shall be seen soon."""
+    with Pair(detector, mode='frontier', way='local', explore=True, deadline_ms=LONG,
+              spoil=lambda tile: []) as pair:
+        while pair.device.edge_alive:
+            assert not pair.process(photograph).detections.differs(expected)
+        begin, ways = time.monotonic(), []
+        while time.monotonic() < begin + 3.3:
+            ways.append(pair.process(photograph).report.way)
+        assert 5 <= ways.count('offload') <= 7
+        pair.spoil = lambda tile: [tile]
+        while not (report := pair.process(photograph).report).acknowledged:
+            assert report.source == 'device'
+        assert pair.device.edge_alive
+
+
 def test_without_hedge_nothing_is_computed_that_the_edge_answers(detector, photograph):
     with Pair(detector, mode='offload', way='offload', deadline_ms=LONG) as pair:
         report = pair.process(photograph).report

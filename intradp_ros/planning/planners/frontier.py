@@ -14,9 +14,10 @@ to the end: inexact, and marked so.
 
 What a wrong assumption costs is bounded in two ways. Where device and edge meet is not planned but
 found by both going on until they do, and (for latency, unless messages need the same core) the
-device hedges: it goes on to a local result, and the first of the two ends the frame. And of plans
-within `TOLERANCE` of the best, the one is taken that is best when the link has a third of the
-bandwidth.
+device hedges: it goes on to a local result, and the first of the two ends the frame; where that is
+asked for, only by plans whose local result comes at most 5 % later than local inference. And of
+plans within `TOLERANCE` of the best, the one is taken that is best when the link has a third of
+the bandwidth.
 """
 
 from bisect import bisect_left
@@ -33,6 +34,9 @@ TILES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)
 # Parts of the rows that the device may take where the place to split at is fixed.
 SHARES = 16
 TOLERANCE = 0.02
+# Where a hedge is asked for, no plan may end later than this factor of local inference, whatever
+# becomes of the link: many bands at a deep tensor cost a local result more than that.
+PREMIUM, DEAD = 1.05, Link(0, steps=((0.0, 0.0),))
 CAUTION = 3.0
 # Bandwidths (bytes a second) that a table is made for, and how many a factor of e.
 LEAST, MOST, DENSITY = 3e4, 3e8, 4
@@ -73,6 +77,9 @@ def plans(setup: Setup, objective: Objective) -> list[Plan]:
     if objective.halo is not None:
         found += [ways.divided(setup, share / SHARES, objective.halo, min(16, counts[-1]),
                                'frontier') for share in range(1, SHARES)]
+    if objective.hedge:
+        latest = PREMIUM * found[0].run(DEAD).latency
+        found = [plan for plan in found if plan.run(DEAD).latency <= latest]
     return found
 
 
