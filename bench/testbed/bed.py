@@ -95,7 +95,6 @@ class TestBed:
         """Give the words that make a command run on a robot."""
         group = self._groups[number]
         core = self.robot.cores[number % len(self.robot.cores)]
-        # The group first: in a namespace of its own, /sys has no control groups.
         return [*(joining(group) if group else ()), *within(self._robots[number], (core,)),
                 *self._keeping('robot')]
 
@@ -116,7 +115,9 @@ def torch_home() -> Path:
 
 def within(namespace: str, cores: Sequence[int]) -> list[str]:
     """Give the words that make a command run in a namespace on some cores."""
-    return ['ip', 'netns', 'exec', namespace, 'taskset', '-c', ','.join(map(str, cores))]
+    # Not "ip netns exec": it hides /sys/fs/cgroup, where nodes read how much processor they have.
+    return ['nsenter', f'--net=/var/run/netns/{namespace}', 'taskset', '-c',
+            ','.join(map(str, cores))]
 
 
 def joining(group: Path) -> list[str]:

@@ -7,7 +7,8 @@ import subprocess
 from intradp_ros.errors import IntraDPError
 
 # Command and the Debian or Ubuntu package that has it.
-TOOLS = {'ip': 'iproute2', 'tc': 'iproute2', 'nft': 'nftables', 'taskset': 'util-linux'}
+TOOLS = {'ip': 'iproute2', 'tc': 'iproute2', 'nft': 'nftables', 'taskset': 'util-linux',
+         'nsenter': 'util-linux'}
 
 
 class BedError(IntraDPError):

@@ -50,7 +50,7 @@ def computed(profile: Profile, target: int, ends: Sequence[int],
     operators = graph.ancestors([target])
     needed = needed_begins if from_below else needed_ends
     there = [needed(graph, operators, target, end) for end in ends]
-    return [sum(profile.seconds[o.id](abs(after[o.output] - before[o.output])) for o in operators)
+    return [sum(profile.band(o, abs(after[o.output] - before[o.output])) for o in operators)
             for before, after in zip(there, there[1:])]
 
 
@@ -69,7 +69,7 @@ def resumed(profile: Profile, source: int, ends: Sequence[int], from_below: bool
     if complete:
         there[-1] = [t.rows for t in graph.tensors]
     operators = graph.rest([source])
-    return [sum(profile.seconds[o.id](after[o.output] - before[o.output]) for o in operators)
+    return [sum(profile.band(o, after[o.output] - before[o.output]) for o in operators)
             for before, after in zip(there, there[1:])]
 
 
@@ -84,7 +84,7 @@ def left_between(profile: Profile, source: int, ends: Sequence[int]) -> list[flo
     above = reached(profile, source, ends)
     below = reached(profile, source, ends[::-1], from_below=True)[::-1]
     operators = graph.rest([source])
-    return [sum(profile.seconds[o.id](graph.tensors[o.output].rows - p[o.output] - q[o.output])
+    return [sum(profile.band(o, graph.tensors[o.output].rows - p[o.output] - q[o.output])
                 for o in operators) for p, q in zip(above, below)]
 
 

@@ -23,13 +23,18 @@ from torch import Tensor as T
 from intradp_ros.errors import ParameterError
 from intradp_ros.model.detector import Detector
 from intradp_ros.model.graph import Graph, Kernel, Operator, Tensor
+from intradp_ros.planning.bands import needed_ends
 from intradp_ros.planning.encodings import measure_codecs
 from intradp_ros.planning.profile import Measured, Profile, Staircase
 from intradp_ros.tiling.engine import Engine
 from intradp_ros.tiling.rows import boundaries
+from intradp_ros.tiling.split import candidates
 
 BANDS = 8
 LEAST_PASSES = 5
+# A cut's tensor is computed in so many bands to see what calls for bands cost in frames; and in
+# how many rounds at least and at most.
+CUTS, LEAST_ROUNDS, MOST_ROUNDS = (1, 2, 4, 8), 2, 9
 # Relative standard error of the operators' medians at which measuring may stop.
 SMALL_ERROR = 0.02
 Samples = dict[int, list[float]]
@@ -47,7 +52,9 @@ def measure(graph: Graph, model: str, image: np.ndarray, detector: Detector | No
     a frame, and a frame has costs between operators: so times are scaled (`calibrated`) to the
     whole model's, measured in between; a wavefront is measured too, to be held against. On CUDA
     every call is waited for, which charges the launch to small operators; the same factor takes
-    it off on average. Where one thread computes, operators are timed in its processor time and
+    it off on average. Bands are dearer in a frame than call after call, where their kernels and
+    their rows are in the caches: `band_call` is fitted to frames that are cut in bands. Where one
+    thread computes, operators are timed in its processor time and
     only frames by the clock: a processor that is given in slices (a container's quota) leaves
     short operators alone and stops within long ones, and bands would seem to cost half of what
     they do.
@@ -56,7 +63,7 @@ def measure(graph: Graph, model: str, image: np.ndarray, detector: Detector | No
     :param image: uint8 RGB (H, W, 3) of any size, as a camera may see it.
     :param detector: whose pre- and postprocessing is timed too.
     :param threads: torch's threads while measuring; 0 for as many as torch has.
-    :param budget: seconds.
+    :param budget: seconds for the operators; a third as much goes to bands in frames.
     :param report: told now and then which share of the work is done, up to 1.
     :raises ParameterError: when the machine has no such device.
     """
@@ -67,14 +74,16 @@ def measure(graph: Graph, model: str, image: np.ndarray, detector: Detector | No
         engine = Engine(graph, device)
         pixels = model_input(graph.tensors[graph.input], image, detector)
         samples, whole, wavefront = _passes(engine, pixels, budget, report)
+        seconds = tuple(staircase({h: median(times) for h, times in s.items()}) for s in samples)
+        operators = calibrated(seconds, whole)
+        call = _band_call(engine, pixels, operators, budget / 3)
         before, after = _around(engine, detector, image)
         codecs = measure_codecs(pixels) if isinstance(pixels, np.ndarray) else ()
-    seconds = tuple(staircase({h: median(times) for h, times in s.items()}) for s in samples)
     total = sum(s.seconds[-1] for s in seconds)
     least = tuple(engine.planner.least_rows)
     return Profile(
         model, graph.fingerprint, platform.node(), processor(device), count, graph,
-        calibrated(seconds, whole),
+        operators, band_call=_short(call),
         before=_short(before), after=_short(after), torch=torch.__version__, codecs=codecs,
         least_rows=least,
         created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
@@ -121,9 +130,7 @@ def calibrated(seconds: Sequence[Staircase], whole: float) -> tuple[Staircase, .
     """
     Scale operators timed alone to what frames take: one factor, so that they sum up to `whole`.
 
-    Bands need none of their own: with freed memory kept (runtime/memory.py) the demo detector's
-    cut in 2, 4, 8 and 16 bands was predicted at 1.06, 1.15, 1.43 and 2.06 of the whole cut's time
-    and measured at 1.02, 1.19, 1.48 and 1.97.
+    What bands cost beyond that in frames is not in proportion (`band_call`).
     """
     factor = whole / sum(s.seconds[-1] for s in seconds)
     return tuple(Staircase(s.rows, tuple(_short(factor * t) for t in s.seconds)) for s in seconds)
@@ -204,6 +211,74 @@ def _passes(engine: Engine, pixels: np.ndarray | T, budget: float,
                    else max(min(spent, 1.0) * passes / LEAST_PASSES, 0.0)))
     report(1.0)
     return samples, median(wholes), median(wavefronts)
+
+
+def _band_call(engine: Engine, pixels: np.ndarray | T, operators: tuple[Staircase, ...],
+               budget: float) -> float:
+    """
+    Seconds that a call for a band takes in a frame beyond what it took alone: fitted (least
+    squares) to frames whose first third is computed in bands and whose rest at once, as a device
+    node does, in turns with others.
+    """
+    graph = engine.graph
+    tensor = cut_at(graph, operators)
+    if tensor is None:
+        return 0.0
+    sync = torch.cuda.synchronize if engine.device.type == 'cuda' else lambda: None
+    cuts = [boundaries(tensor.rows, n) for n in CUTS]
+
+    def timed(ends: Sequence[int]) -> float:
+        frame = engine.start(outputs=(), keep=(*graph.outputs, tensor.id))
+        frame.feed(graph.input, 0, graph.tensors[graph.input].rows, pixels)
+        sync()
+        begin = time.perf_counter()
+        for a, b in zip(ends, ends[1:]):
+            frame.compute(tensor.id, a, b)
+        sync()
+        spent = time.perf_counter() - begin
+        for output in graph.outputs:
+            frame.compute(output, 0, graph.tensors[output].rows)
+        return spent
+
+    times: list[list[float]] = [[] for _ in cuts]
+    begin, rounds = time.perf_counter(), 0
+    while rounds <= LEAST_ROUNDS or \
+            rounds <= MOST_ROUNDS and time.perf_counter() < begin + budget:
+        for ends, found in zip(cuts, times):
+            found.append(timed(ends))
+        rounds += 1
+    seen = [median(found[1:]) for found in times]  # the first round compiles kernels
+    calls, alone = zip(*(band_calls(graph, tensor.id, ends, operators) for ends in cuts))
+    extra = [(s - seen[0]) - (a - alone[0]) for s, a in zip(seen, alone)]
+    return max(0.0, sum(n * e for n, e in zip(calls, extra)) / (sum(n * n for n in calls) or 1))
+
+
+def cut_at(graph: Graph, seconds: Sequence[Staircase]) -> Tensor | None:
+    """
+    Find the tensor to split at that comes nearest to a third of the model's time, of those that
+    bands are of use for: most of what one needs needs no other.
+    """
+    whole = [s.seconds[-1] for s in seconds]
+
+    def distance(tensor: Tensor) -> float:
+        return abs(sum(whole[o.id] for o in graph.ancestors([tensor.id])) - sum(whole) / 3)
+
+    def cuttable(tensor: Tensor) -> bool:
+        halves = boundaries(tensor.rows, 2)
+        return tensor.rows >= max(CUTS) and band_calls(graph, tensor.id, halves, seconds)[0] > len(
+            graph.ancestors([tensor.id]))
+    return min(filter(cuttable, candidates(graph)), key=distance, default=None)
+
+
+def band_calls(graph: Graph, target: int, ends: Sequence[int], seconds: Sequence[Staircase]
+               ) -> tuple[int, float]:
+    """Count calls for less than all rows when `target` is computed in bands; and sum up all."""
+    operators = graph.ancestors([target])
+    there = [needed_ends(graph, operators, target, end) for end in ends]
+    rows = [(o, after[o.output] - before[o.output])
+            for before, after in zip(there, there[1:]) for o in operators]
+    return (sum(0 < n < graph.tensors[o.output].rows for o, n in rows),
+            sum(seconds[o.id](n) for o, n in rows))
 
 
 def _probe(operator: Operator, kernel: Kernel, graph: Graph, sync: Callable[[], None],

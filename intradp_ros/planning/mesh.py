@@ -85,7 +85,7 @@ def _group(setup: Setup, source: Tensor, source_ends: list[int], first: int, tar
     nothing, everything = [0] * len(graph.tensors), [t.rows for t in graph.tensors]
 
     def seconds(profile: Profile, low: list[int], high: list[int]) -> float:
-        return sum(profile.seconds[o.id](high[o.output] - low[o.output]) for o in operators)
+        return sum(profile.band(o, high[o.output] - low[o.output]) for o in operators)
 
     found = []
     for n, (a, b) in enumerate(spans):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from intradp_ros.errors import ParameterError
-from intradp_ros.model.graph import Graph
+from intradp_ros.model.graph import Graph, Operator
 
 VERSION = 1
 
@@ -117,10 +117,12 @@ class Profile:
     One model on one machine.
 
     `graph` has the operators' row rules and the tensors' shapes; its kernels may be missing.
-    `seconds` has one staircase for each operator, by id. `message_seconds` is what it costs to
-    hand one message to the middleware, and `message_compute` by how much a message and its
-    acknowledgement delay inference on the same core (0 where there are several). `before` and
-    `after` are the seconds of pre- and postprocessing. `has_geometry` is False where the rows that
+    `seconds` has one staircase for each operator, by id, as measured call after call; `band_call`
+    is what a call for a band takes beyond that in a frame, where kernels for other shapes have run
+    in between and caches have to be filled again. `message_seconds` is what it costs to hand one
+    message to the middleware, and `message_compute` by how much a message and its acknowledgement
+    delay inference on the same core (0 where there are several). `before` and `after` are the
+    seconds of pre- and postprocessing. `has_geometry` is False where the rows that
     a row needs were not recorded: the halo is then taken as 0. `codecs` and `measured` are empty
     where nothing was measured. `least_rows` are the heights below which that machine's engine
     waits for more rows, by operator; empty for an engine that does not wait.
@@ -145,6 +147,7 @@ class Profile:
     torch: str = ''
     codecs: tuple[CodecCost, ...] = ()
     measured: Measured | None = None
+    band_call: float = 0.0
     least_rows: tuple[int, ...] = field(default=(), repr=False)
 
     @cached_property
@@ -162,9 +165,15 @@ class Profile:
         """Seconds of some operators, each computed at once."""
         return sum(self.whole[i] for i in operators)
 
+    def band(self, operator: Operator, rows: int) -> float:
+        """Seconds of one call within a frame; 0 for no rows."""
+        whole = rows >= self.graph.tensors[operator.output].rows
+        return self.seconds[operator.id](rows) + (0.0 if whole or rows <= 0 else self.band_call)
+
     def scaled(self, factor: float) -> 'Profile':
         """Give the profile of a machine that takes `factor` times as long."""
         return replace(self, seconds=tuple(s.scaled(factor) for s in self.seconds),
+                       band_call=self.band_call * factor,
                        before=self.before * factor, after=self.after * factor)
 
 

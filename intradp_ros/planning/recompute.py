@@ -99,8 +99,8 @@ def schedule(setup: Setup, segment: Sequence[int], work: Work
     leaves: dict[int, list[int]] = {}
     for o in graph.operators:
         rows, place = graph.tensors[o.output].rows, segment[o.id]
-        device[place] += setup.device.seconds[o.id](work.device[o.output])
-        edge[place] += setup.edge.seconds[o.id](rows - work.edge[o.output])
+        device[place] += setup.device.band(o, work.device[o.output])
+        edge[place] += setup.edge.band(o, rows - work.edge[o.output])
         if o.output in work.slices:
             leaves.setdefault(place, []).append(o.output)
         if work.edge[o.output] < rows:

@@ -72,10 +72,10 @@ class Costs:
         """Seconds on the device and on the edge."""
         key = operator, share
         if key not in self._of:
-            setup, output = self.setup, self.setup.graph.operators[operator].output
+            setup, it = self.setup, self.setup.graph.operators[operator]
             self._of[key] = (
-                setup.device.seconds[operator](device_rows(setup.graph, output, share)),
-                setup.edge.seconds[operator](edge_rows(setup.graph, output, share)))
+                setup.device.band(it, device_rows(setup.graph, it.output, share)),
+                setup.edge.band(it, edge_rows(setup.graph, it.output, share)))
         return self._of[key]
 
 

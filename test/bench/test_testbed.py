@@ -183,6 +183,13 @@ def test_a_robot_is_slow(bed):
     assert float(done.stdout) > 1.4
 
 
+def test_nodes_on_a_robot_see_how_slow_it_is(bed):
+    work = 'from intradp_ros.runtime import processor\nprint(processor.cores())'
+    done = subprocess.run([*bed.on_robot(), sys.executable, '-c', work], capture_output=True,
+                          text=True, check=True)
+    assert float(done.stdout) == bed.robot.share < 1
+
+
 @pytest.mark.parametrize('end', [signal.SIGINT, signal.SIGKILL])
 def test_nothing_is_left_behind(allowed, end):
     # Shells have what they run in the background ignore SIGINT.

@@ -115,6 +115,39 @@ def test_a_profile_adds_up(photograph):
         measure.measure(detector.graph, 'demo_detector', photograph, device='tpu')
 
 
+def test_calls_for_bands_are_counted(detector):
+    graph = detector.graph
+    seconds = estimated(graph, 1e9).seconds
+    target = measure.cut_at(graph, seconds)
+    head = graph.ancestors([target.id])
+    whole = [s.seconds[-1] for s in seconds]
+    assert measure.band_calls(graph, target.id, [0, target.rows], seconds) == (
+        0, pytest.approx(sum(whole[o.id] for o in head)))
+    calls, alone = measure.band_calls(graph, target.id, [0, target.rows // 2, target.rows],
+                                      seconds)
+    assert len(head) < calls <= 2 * len(head)
+    assert alone > sum(whole[o.id] for o in head)
+    only_rows = capture(torch.nn.Flatten(), torch.zeros(1, 3, 8, 8))
+    assert measure.cut_at(only_rows, estimated(only_rows, 1e9).seconds) is None
+
+
+def test_what_calls_for_bands_take_in_frames_is_found(detector, photograph):
+    """Bands that are 4 ms slower a call in frames than they were alone."""
+    graph, engine = detector.graph, Engine(detector.graph)
+
+    def slow(operator, kernel):
+        def run(inputs, a, b):
+            if b - a < graph.tensors[operator.output].rows:
+                time.sleep(4e-3)
+            return kernel(inputs, a, b)
+        return run
+    engine.kernels = [slow(o, k) for o, k in zip(graph.operators, engine.kernels)]
+    pixels = detector.preprocess(photograph)[0]
+    seconds = estimated(graph, 1e9, call_seconds=0).seconds
+    found = measure._band_call(engine, pixels, seconds, 0.0)
+    assert found > 3e-3
+
+
 def test_threads_are_put_back():
     before = torch.get_num_threads()
     with measure._threads(before + 1) as count:

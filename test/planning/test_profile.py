@@ -1,5 +1,7 @@
 """What a staircase says between, below and above its points, and estimated profiles."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -70,6 +72,18 @@ def test_an_estimated_profile_counts_calls_arithmetic_and_elements():
             (whole - 1e-3) * (tensor.rows // 2) / tensor.rows)
     assert profile.total == pytest.approx(sum(profile.whole))
     assert profile.of([0, 2]) == profile.whole[0] + profile.whole[2]
+
+
+def test_a_call_for_a_band_costs_more_than_its_rows(demo_setup):
+    profile = replace(demo_setup.device, band_call=1.0)
+    operator = profile.graph.operators[3]
+    rows = profile.graph.tensors[operator.output].rows
+    times = profile.seconds[operator.id]
+    assert profile.band(operator, rows) == times(rows)
+    assert profile.band(operator, rows - 1) == times(rows - 1) + 1
+    assert profile.band(operator, 0) == 0
+    assert profile.scaled(3).band(operator, 1) == pytest.approx(3 * profile.band(operator, 1))
+    assert profile.total == demo_setup.device.total
 
 
 def test_a_slower_machine_takes_longer_for_everything_but_talk():
