@@ -4,6 +4,7 @@ were measured in the test bed, each side on its own cores and with its own share
 import json
 import math
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 from intradp_ros.errors import IntraDPError
@@ -49,6 +50,13 @@ def setup(device: Path, edge: Path) -> Setup:
     """Read two profiles; input travels as uint8."""
     robot, server = profile_file.load(device), profile_file.load(edge)
     return Setup(robot, server, encodings(robot, server)['uint8'])
+
+
+def as_fast_as(setup: Setup, local: float) -> Setup:
+    """Scale the robot's profile so that local inference takes so many seconds."""
+    device = setup.device
+    return replace(setup, device=device.scaled(
+        local / (device.before + device.total + device.after)))
 
 
 def link(setup: Setup, rate: float) -> Link:

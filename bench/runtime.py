@@ -78,15 +78,19 @@ def steady(bench: Bench) -> dict:
             rate = mbit * MBIT
             bed.links[0].set_rate(rate)
             for mode in dict.fromkeys((bench.args.mode, 'offload')):
+                alone, = bench.watch(system, 'local', frames=max(10, bench.frames // 5))
                 recording, = bench.watch(system, mode, deadline_ms=conditions.NO_DEADLINE)
                 seen[f'{mode} at {mbit} Mbit/s'] = found = figures(recording)
+                # A shared machine is not as fast as when the profile was measured.
+                setup = expectation.as_fast_as(bench.setup, p50(alone) / 1e3)
+                found['local_ms'] = p50(alone)
                 made.append(checks.delivered(found, f'{mode} at {mbit} Mbit/s'))
                 # What was planned at first, and what the timeline says of what was done at last.
-                found['expected'] = expectation.expected(bench.setup, mode, rate)
+                found['expected'] = expectation.expected(setup, mode, rate)
                 way, count = Counter(
                     (f.report['way'], f.report['merge'], f.report['tiles'])
                     for f in summary.frames(recording.events)).most_common(1)[0]
-                found['done'] = expectation.done(bench.setup, *way, rate)
+                found['done'] = expectation.done(setup, *way, rate)
                 made.append(Check(
                     f'{mode} at {mbit} Mbit/s: p50 / what the timeline says of '
                     f'{found["done"]["way"]} ({count} of {found["frames"]} frames)',
@@ -172,7 +176,7 @@ def drop(bench: Bench) -> dict:
     """d: bandwidth drops tenfold in the middle of a frame."""
     with bench.running('drop') as (bed, system):
         link, dropped = bed.links[0], []
-        local, = bench.watch(system, 'local')
+        before, = bench.watch(system, 'local')
         link.set_rate(80 * MBIT)
         # On a robot with less than one core nothing hedges by itself.
         system.set({'hedge': 'always'})
@@ -180,15 +184,21 @@ def drop(bench: Bench) -> dict:
             lambda: link.set_rate(8 * MBIT), lambda: link.set_rate(80 * MBIT), 1.5, dropped, [],
             (1.0, 3.0)), deadline_ms=conditions.NO_DEADLINE, frames=10**6,
             seconds=20.0 if bench.args.quick else 90.0)
-    alone = p50(local)
-    frames = checks.hit(summary.frames(recording.events), dropped)
-    latencies = [frame.latency for frame in frames]
-    seen = {'local': figures(local), bench.args.mode: figures(recording),
-            'dropped in mid-frame_ms': latencies}
+        after, = bench.watch(system, 'local')
+    # What a frame would have taken alone nobody knows, and on a busy machine that differs from
+    # frame to frame: so the frames that were hit are compared, as many, with those alone.
+    hit = [f.latency for f in checks.hit(summary.frames(recording.events), dropped)]
+    alone = [f.latency for r in (before, after) for f in summary.frames(r.events)]
+    held = summary.percentiles(hit), summary.percentiles(alone)
+    seen = {'local before': figures(before), 'local after': figures(after),
+            bench.args.mode: figures(recording), 'dropped in mid-frame_ms': hit}
     return result([
         checks.delivered(seen[bench.args.mode], 'all frames'),
-        Check(f'longest of {len(frames)} frames / p50 alone on the device',
-              max(latencies, default=math.nan) / alone, 1.1)], seen)
+        *(Check(f'{name} of {len(hit)} frames / {name} of {len(alone)} alone on the device',
+                held[0][name] / held[1][name], 1.1) for name in ('p50', 'p95')),
+        Check('longest of these frames / p50 alone (of those alone: '
+              f'{max(alone) / held[1]["p50"]:.2f})',
+              max(hit, default=math.nan) / held[1]['p50'], 1.1)], seen)
 
 
 def robots(bench: Bench) -> dict:
