@@ -10,6 +10,7 @@ A frame is computed from the top and sent from the bottom (`frontier`), and then
 (`local`) unless the edge's answer comes first; every way to run it is a limit case of that.
 """
 
+import math
 import random
 import statistics
 import threading
@@ -55,11 +56,14 @@ SLOWED, LOOK_PERIOD = 0.5, 0.02
 # when something was heard of it.
 RETRY_PERIOD = 0.5
 # Where a plan says "local", a frame in this time (seconds) is offered to the edge all the same, or
-# nobody would ever see that the link has become better. Each that was answered later than a local
-# result makes the next wait twice as long, up to the second figure; but for the first ones in a
-# row, from which plans learn how late they are (see `experience`).
+# nobody would ever see that the link has become better. Each that shows a link too slow to be
+# sooner than a local result makes the next wait twice as long, up to the second figure; but for
+# the first ones in a row, as a link that has become slow is often better soon.
 EXPLORE_PERIOD, LONGEST_EXPLORE_PERIOD = 1.0, 8.0
 FIRST_EXPLORED = 6
+# Where the edge's answer will not be the sooner one, so many messages of such a frame are enough
+# to see what the link carries.
+EXPLORED_MESSAGES = 4
 # Parts of the model (of divided images) that are kept ready, the last ones used.
 PARTS = 4
 
@@ -192,15 +196,22 @@ class DeviceSession:
             return settings
         # Where that seems to be sooner than a local result (the plan may be wrong), nothing shall
         # compete with sending; else the frame must not be late.
+        hedge = settings.hedge or not self._link_is_sooner()
+        most = EXPLORED_MESSAGES * settings.message_bytes if hedge else math.inf
+        return replace(settings, way='offload', hedge=hedge, most_bytes=most,
+                       split=offload(self._graph))
+
+    def _link_is_sooner(self) -> bool:
+        """Whether the link carries the input in less time than local inference takes."""
         rate = self._sender.flow.rate
-        hedge = settings.hedge or not rate or \
-            self.detector.input_bytes / rate > statistics.median(self._local_times)
-        return replace(settings, way='offload', hedge=hedge, split=offload(self._graph))
+        return rate > 0 and \
+            self.detector.input_bytes / rate < statistics.median(self._local_times)
 
     def _note_explored(self, answered: bool) -> None:
         """Count the frames that were only made late by being offered."""
-        sooner = answered and \
-            self._clock() - self._offered < statistics.median(self._local_times)
+        took = self._clock() - self._offered
+        sooner = self._link_is_sooner() and (
+            not answered or took < statistics.median(self._local_times))
         # What a dead link or edge took says nothing; that it is back shall be seen soon.
         late = self.edge_alive and not sooner
         self._explored_late = self._explored_late + 1 if late else 0
@@ -244,7 +255,8 @@ class DeviceSession:
         job.division = settings.division
         plan = self._layout(settings)
         offer = Offer(job, pixels, plan, self.detector.identity, settings.codec,
-                      settings.message_bytes, lambda: self._sender.flow.rate)
+                      settings.message_bytes, lambda: self._sender.flow.rate,
+                      settings.most_bytes)
         rate = self._sender.flow.rate
         job.offered, job.progress = True, self._clock()
         self._offered = job.progress

@@ -1,5 +1,6 @@
 """What the edge is given of one frame: bands that the device computed first, else raw rows."""
 
+import math
 from collections import deque
 from collections.abc import Callable
 
@@ -20,10 +21,11 @@ class Offer:
 
     :param pixels: the model's input (rows, width, channels), uint8.
     :param rate: bytes a second that the link carries, 0 while that is not known.
+    :param most_bytes: no band is supplied after so many.
     """
 
     def __init__(self, job: Job, pixels: np.ndarray, layout: Layout, identity: str, coder: str,
-                 message_bytes: int, rate: Callable[[], float]):
+                 message_bytes: int, rate: Callable[[], float], most_bytes: float = math.inf):
         self.frontier = job.frontier = Frontier(layout)
         self._job = job
         self._pixels = pixels
@@ -32,6 +34,7 @@ class Offer:
         self._coder = codec.find(coder)
         self._message_bytes = message_bytes
         self._rate = rate
+        self._bytes_free = most_bytes
         self._computed: deque[tuple[int, np.ndarray]] = deque()
         self._band_seconds = 0.0
         self._ratio = 1.0
@@ -43,6 +46,8 @@ class Offer:
 
     def next(self) -> tuple[list[Tile], bool] | None:
         """Give the tiles of the next band and whether they are urgent; None when there is none."""
+        if self._bytes_free <= 0:
+            return None
         if self._computed:
             begin, rows = self._computed.popleft()
             return self._tiles(self._layout.merge, begin, rows, codec.find('float32')), True
@@ -90,6 +95,7 @@ class Offer:
         job, report = self._job, self._job.report
         cut, halo = (job.division.cut, job.division.halo) if job.division else (0, 0)
         report.tiles += 1
+        self._bytes_free -= rows.nbytes
         job.lossless &= coder.lossless
         height, width = job.image.shape[:2]
         return [Tile(job.camera.stamp, self._identity, report.session, job.number, report.plan,

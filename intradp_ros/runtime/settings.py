@@ -1,5 +1,6 @@
 """What a device's session is told: how to do frames, and where results go."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,7 +20,7 @@ class DeviceSettings:
     `division` on the device, to the end. With `hedge` the device goes on to a result of its own
     while the edge works, and the first one counts; else it waits as long as that makes sense.
     With `explore` way 'local' is a plan for the link as it is now, not a wish: see EXPLORE_PERIOD
-    in `device`.
+    in `device`; such frames offer about `most_bytes` of their input.
     """
 
     mode: str = 'offload'
@@ -32,6 +33,7 @@ class DeviceSettings:
     reliable: bool = False
     hedge: bool = False
     explore: bool = False
+    most_bytes: float = math.inf
     split: Split = Split(0, 0, 0)
     division: Division | None = None
     plan: int = 0

@@ -126,14 +126,22 @@ def test_on_a_dead_link_a_hedge_is_local_inference(demo_setup):
 
 
 def test_where_a_hedge_is_asked_for_no_plan_delays_the_local_result(demo_setup):
-    """By more than 5 %, on a link that dies at once; among those left are still all ways."""
-    dead = Link(0, steps=((0, 0),))
-    latest = 1.05 * ways.local(demo_setup).run(dead).latency
-    asked = frontier.plans(demo_setup, Objective(hedge=True))
-    assert all(plan.run(dead).latency <= latest for plan in asked)
-    free = frontier.plans(demo_setup, Objective())
-    assert {plan.way for plan in asked} == {plan.way for plan in free}
+    """By more than 10 %, on a link that dies at once; among those left are still all ways."""
+    dead, link, asked = Link(0, steps=((0, 0),)), Link(1e7), Objective(hedge=True)
+    latest = 1.1 * ways.local(demo_setup).run(dead).latency
+    slow_calls = dataclasses.replace(demo_setup.device, band_call=2e-4)
+    demo_setup = dataclasses.replace(demo_setup, device=slow_calls)
+    free = frontier.plans(demo_setup, asked)
     assert any(plan.run(dead).latency > latest for plan in free)
+    kept = frontier.prompt(demo_setup, free, link, asked)
+    assert all(plan.run(dead).latency <= latest for plan in kept)
+    assert {plan.way for plan in kept} == {plan.way for plan in free}
+    assert frontier.prompt(demo_setup, free, link, Objective()) == free
+    # With one core for both, messages delay it too: only those that send little are left.
+    local = ways.local(demo_setup).run(dead).latency
+    shared = dataclasses.replace(link, message_compute=local / 40)
+    for plan in frontier.prompt(demo_setup, free, shared, asked):
+        assert plan.run(link).sent('uplink') <= 4 * link.message_bytes
 
 
 def test_a_hedge_is_never_later_and_never_saves_energy(demo_setup):
