@@ -185,7 +185,7 @@ def drop(bench: Bench) -> dict:
         recording, = bench.watch(system, bench.args.mode, disturbances.again(
             lambda: link.set_rate(slow), lambda: link.set_rate(fast), 1.5, dropped, [],
             (1.0, 3.0)), deadline_ms=conditions.NO_DEADLINE, frames=10**6,
-            seconds=20.0 if bench.args.quick else 150.0)
+            seconds=20.0 if bench.args.quick else 200.0)
         after, = bench.watch(system, 'local')
     # What a frame would have taken alone nobody knows, and on a busy machine that differs from
     # frame to frame: so the frames that were hit are compared, as many, with those alone.
