@@ -52,8 +52,9 @@ def groups(wanted: Iterable[Cell], seed: int) -> list[list[Cell]]:
     Shuffle cells, and bring together those that the same processes can run.
 
     Starting the nodes takes longer than most cells, and modes can be changed while they run.
-    Models keep their order; within a model the order of groups and of a group's cells is random,
-    so that no method always comes after the same other.
+    Models keep their order; within a model the order of groups, of a group's bandwidths and of the
+    methods at one of them is random, so that no method always comes after the same other. Methods
+    at one bandwidth follow each other: those are compared, and a shared machine's speed wanders.
     """
     shuffled = random.Random(seed)
     by_group: dict[tuple[str, str, bool], list[Cell]] = {}
@@ -64,6 +65,8 @@ def groups(wanted: Iterable[Cell], seed: int) -> list[list[Cell]]:
     ordered = sorted(by_group, key=lambda key: (models.index(key[0]), shuffled.random()))
     for members in by_group.values():
         shuffled.shuffle(members)
+        rhos = list(dict.fromkeys(cell.rho for cell in members))
+        members.sort(key=lambda cell: rhos.index(cell.rho))
     return [by_group[key] for key in ordered]
 
 

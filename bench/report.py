@@ -30,6 +30,8 @@ from the arrival of the image at the device node to its detections (FrameReport)
 detections there. *Camera to listener* adds the image's own way between processes on the robot.
 Medians with the 95 % interval of the median (bootstrap).
 """
+# Why figures are what they are: people write that, into the folder of the results.
+NOTES = 'notes.md'
 SEQUENTIAL = ('local', 'offload', 'neurosurgeon', 'cic', 'dynamic_split')
 
 
@@ -52,6 +54,8 @@ def write(folder: Path, path: Path) -> Path:
             parts.append(render(found))
             parts += [f'![{title}]({os.path.relpath(picture, path.parent)})\n'
                       for title, picture in getattr(plots, f'of_{name}')(found, pictures)]
+    if (notes := folder / NOTES).exists():
+        parts.append(notes.read_text())
     path.parent.mkdir(parents=True, exist_ok=True)
     files.write(path, '\n'.join(parts).encode())
     return path

@@ -63,7 +63,7 @@ EXPLORE_PERIOD, LONGEST_EXPLORE_PERIOD = 1.0, 8.0
 FIRST_EXPLORED = 6
 # Where the edge's answer will not be the sooner one, so many messages of such a frame are enough
 # to see what the link carries.
-EXPLORED_MESSAGES = 4
+EXPLORED_MESSAGES = 3
 # Parts of the model (of divided images) that are kept ready, the last ones used.
 PARTS = 4
 

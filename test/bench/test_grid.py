@@ -20,6 +20,9 @@ def test_every_combination_is_run_once_whatever_the_order():
         for group in groups:
             assert len({(c.model, METHODS[c.method].topology, METHODS[c.method].servers)
                         for c in group}) == 1
+            rhos = [(c.model, c.rho) for c in group]
+            assert len(set(rhos)) == 1 + sum(a != b for a, b in zip(rhos, rhos[1:])), \
+                'a bandwidth is left and come back to'
     orders = {tuple(c.method for g in grid.groups(cells, seed) for c in g) for seed in range(5)}
     assert len(orders) == 5
     assert grid.groups(cells, 3) == grid.groups(cells, 3)

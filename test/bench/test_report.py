@@ -70,8 +70,10 @@ def test_a_report_with_plots_is_written_from_a_folder(tmp_path):
             'local': {'figures': cell('local', 1, 90)['figures'], 'points': [[0.0, 90], [1.0, 95]],
                       'weighted_ms': {'mean': 92, 'p50': 90, 'p95': 95, 'p99': 95},
                       'regret_ms': 0.0}, 'auto': {'refused': 'no'}}})
+    (tmp_path / 'notes.md').write_text('## Why\nBecause.\n')
     path = report.write(tmp_path, tmp_path / 'REPORT.md')
     text = path.read_text()
+    assert text.endswith('## Why\nBecause.\n')
     assert '| commits | abc, def |' in text and '## Robots' in text and 'Replay: wifi' in text
     pictures = [part.split(')')[0] for part in text.split('](')[1:]]
     assert len(pictures) == 4
