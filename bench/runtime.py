@@ -279,6 +279,18 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def save(args: argparse.Namespace, found: dict[str, dict]) -> None:
+    """Write what all runs found, each with the commit that it measured."""
+    ordered = {key: found[key] for key in RUNS if key in found}
+    hosts = conditions.host(args)
+    hosts['commit'] = ', '.join(f'{name} {each["host"]["commit"]}'
+                                for name, each in ordered.items())
+    lines = '\n'.join(f'- {key}: {value}' for key, value in hosts.items())
+    record.write(args.out, ordered, (
+        f'# What must hold of the runtime\n\nWritten by `bench/runtime.py`, mode '
+        f'{args.mode}.\n\n{lines}\n\n{checks.table(ordered)}'))
+
+
 def run(args: argparse.Namespace) -> int:
     """Make the runs, one after the other; 1 when something does not hold."""
     path = Path(f'{args.out}.json')
@@ -289,11 +301,7 @@ def run(args: argparse.Namespace) -> int:
     for name in tqdm(names, 'runs', unit='run'):
         found[name] = RUNS[name](bench) | {
             'host': conditions.host(args), 'mode': args.mode, 'model': args.model}
-        ordered = {key: found[key] for key in RUNS if key in found}
-        hosts = '\n'.join(f'- {key}: {value}' for key, value in conditions.host(args).items())
-        record.write(args.out, ordered, (
-            f'# What must hold of the runtime\n\nWritten by `bench/runtime.py`, mode '
-            f'{args.mode}.\n\n{hosts}\n\n{checks.table(ordered)}'))
+        save(args, found)
     print(checks.table({name: found[name] for name in names}))
     return int(not all(c['holds'] for name in names for c in found[name]['checks']))
 

@@ -36,7 +36,7 @@ def with_messages(profile: Profile) -> Profile:
         handling / processor.cores() if processor.is_shared() else 0.0))
 
 
-def message_seconds(size: int = 60_000, count: int = 50, timeout: float = 20.0
+def message_seconds(size: int = 60_000, count: int = 50, timeout: float = 60.0
                     ) -> tuple[float, float]:
     """
     Measure one Tile message to a reader that acknowledges it.
