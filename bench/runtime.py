@@ -188,7 +188,7 @@ def drop(bench: Bench) -> dict:
             seconds=20.0 if bench.args.quick else 200.0)
         after, = bench.watch(system, 'local')
     # What a frame would have taken alone nobody knows, and on a busy machine that differs from
-    # frame to frame: so the frames that were hit are compared, as many, with those alone.
+    # frame to frame: so percentiles of the frames that were hit are compared with those alone.
     hit = [f.latency for f in checks.hit(summary.frames(recording.events), dropped)
            if f.report['bytes']]
     alone = [f.latency for r in (before, after) for f in summary.frames(r.events)]

@@ -46,11 +46,17 @@ def computed(profile: Profile, target: int, ends: Sequence[int],
     :param ends: boundaries of the bands, from 0 up; with `from_below` from the tensor's rows
         down.
     """
-    graph = profile.graph
+    return [sum(profile.band(o, rows) for o, rows in band)
+            for band in rows_computed(profile.graph, target, ends, from_below)]
+
+
+def rows_computed(graph: Graph, target: int, ends: Sequence[int], from_below: bool = False
+                  ) -> list[list[tuple[Operator, int]]]:
+    """Operators that `target` needs and the rows of each that a band adds, band by band."""
     operators = graph.ancestors([target])
     needed = needed_begins if from_below else needed_ends
     there = [needed(graph, operators, target, end) for end in ends]
-    return [sum(profile.band(o, abs(after[o.output] - before[o.output])) for o in operators)
+    return [[(o, abs(after[o.output] - before[o.output])) for o in operators]
             for before, after in zip(there, there[1:])]
 
 

@@ -23,7 +23,7 @@ from torch import Tensor as T
 from intradp_ros.errors import ParameterError
 from intradp_ros.model.detector import Detector
 from intradp_ros.model.graph import Graph, Kernel, Operator, Tensor
-from intradp_ros.planning.bands import needed_ends
+from intradp_ros.planning.bands import rows_computed
 from intradp_ros.planning.encodings import measure_codecs
 from intradp_ros.planning.profile import Measured, Profile, Staircase
 from intradp_ros.tiling.engine import Engine
@@ -54,10 +54,9 @@ def measure(graph: Graph, model: str, image: np.ndarray, detector: Detector | No
     every call is waited for, which charges the launch to small operators; the same factor takes
     it off on average. Bands are dearer in a frame than call after call, where their kernels and
     their rows are in the caches: `band_call` is fitted to frames that are cut in bands. Where one
-    thread computes, operators are timed in its processor time and
-    only frames by the clock: a processor that is given in slices (a container's quota) leaves
-    short operators alone and stops within long ones, and bands would seem to cost half of what
-    they do.
+    thread computes, operators are timed in its processor time and only frames by the clock: a
+    processor that is given in slices (a container's quota) leaves short operators alone and stops
+    within long ones, and bands would seem to cost half of what they do.
 
     :param graph: with kernels.
     :param image: uint8 RGB (H, W, 3) of any size, as a camera may see it.
@@ -273,10 +272,7 @@ def cut_at(graph: Graph, seconds: Sequence[Staircase]) -> Tensor | None:
 def band_calls(graph: Graph, target: int, ends: Sequence[int], seconds: Sequence[Staircase]
                ) -> tuple[int, float]:
     """Count calls for less than all rows when `target` is computed in bands; and sum up all."""
-    operators = graph.ancestors([target])
-    there = [needed_ends(graph, operators, target, end) for end in ends]
-    rows = [(o, after[o.output] - before[o.output])
-            for before, after in zip(there, there[1:]) for o in operators]
+    rows = [each for band in rows_computed(graph, target, ends) for each in band]
     return (sum(0 < n < graph.tensors[o.output].rows for o, n in rows),
             sum(seconds[o.id](n) for o, n in rows))
 
