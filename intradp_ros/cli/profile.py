@@ -103,7 +103,7 @@ def measured(args: argparse.Namespace) -> Profile:
         from intradp_ros.nodes.message_cost import with_messages
     except ImportError:
         return replace(profile, note='cost of a message taken as 0: no rclpy here')
-    return with_messages(profile)
+    return with_messages(profile, scene(0).image, detector, args.device)
 
 
 def build(name: str, weights: str | None, size: str | None,

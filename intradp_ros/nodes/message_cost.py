@@ -9,44 +9,134 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 
+import numpy as np
 import rclpy
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 
+from intradp_ros.model.detector import Detector
 from intradp_ros.msg import Tile as TileMessage
 from intradp_ros.msg import TileAck
 from intradp_ros.nodes import conversions, qos
 from intradp_ros.nodes.receiver import Apart, Receiver
+from intradp_ros.planning.measure import model_input, torch_threads
 from intradp_ros.planning.profile import Profile
 from intradp_ros.runtime import processor
 from intradp_ros.runtime.wire import Ack, AckState, Stamp, Tile
+from intradp_ros.tiling.engine import Engine
 
 TOPIC, ACKS = '/intradp_profile/tiles', '/intradp_profile/acks'
 # Seconds from one message to the next, in which the reader drains them.
 PAUSE = 0.01
+# Seconds after which no reader is expected any more.
+TIMEOUT = 60.0
+# How inference is measured with messages and without, in turns: a message each so many times as
+# long as it takes itself, at least so many of them; and for about so many seconds.
+SPARSENESS, LEAST_MESSAGES, ROUNDS, DURATION = 4.0, 8, 7, 15.0
 
 
-def with_messages(profile: Profile) -> Profile:
-    """Add to a profile what messages cost here (takes a second or two)."""
-    publishing, handling = message_seconds()
-    return replace(profile, message_seconds=publishing, message_compute=(
-        handling / processor.cores() if processor.is_shared() else 0.0))
-
-
-def message_seconds(size: int = 60_000, count: int = 50, timeout: float = 60.0
-                    ) -> tuple[float, float]:
+def with_messages(profile: Profile, image: np.ndarray, detector: Detector | None = None,
+                  device: str = 'cpu') -> Profile:
     """
-    Measure one Tile message to a reader that acknowledges it.
+    Add to a profile what messages cost here (some seconds).
+
+    :param image, detector, device: as for `measure.measure`, which made the profile.
+    """
+    with _reader() as publish:
+        if publish is None:
+            return replace(profile, note='cost of a message taken as 0: none came through in '
+                                         f'{TIMEOUT:.0f} s')
+        publishing, handling = message_seconds(publish)
+        if not processor.is_shared():
+            return replace(profile, message_seconds=publishing)
+        engine = Engine(profile.graph, device)
+        pixels = model_input(profile.graph.tensors[profile.graph.input], image, detector)
+        with torch_threads(profile.threads):
+            handling = max(handling, seconds_of_inference(
+                publish, lambda: engine.run(pixels), handling))
+    return replace(profile, message_seconds=publishing,
+                   message_compute=handling / processor.cores())
+
+
+def message_seconds(publish: Callable[[], None], count: int = 50) -> tuple[float, float]:
+    """
+    Measure messages while nothing else is done.
+
+    :param publish: sends one.
+    :returns: seconds of conversion and publish(), the median; processor seconds of this process,
+        acknowledgement included, the mean.
+    """
+    times, cold = [], count // 5
+    for number in range(count):
+        if number == cold:
+            # The first ones meet cold code and buffers that have yet to grow.
+            used = time.process_time()
+        begin = time.perf_counter()
+        publish()
+        times.append(time.perf_counter() - begin)
+        time.sleep(max(0.0, begin + PAUSE - time.perf_counter()))
+    used = time.process_time() - used
+    return statistics.median(times[cold:]), used / (count - cold)
+
+
+def seconds_of_inference(publish: Callable[[], None], infer: Callable[[], object],
+                         alone: float) -> float:
+    """
+    Measure by how many processor seconds a message makes inference beside it dearer.
+
+    It is more than the message takes by itself: either finds its code and data gone from the
+    caches. What other processes take of the same core is not counted.
+
+    :param publish: sends a message.
+    :param alone: processor seconds of a message by itself.
+    """
+    pause = SPARSENESS * alone / processor.cores()
+    begin = time.perf_counter()
+    infer()
+    times = max(1, round(LEAST_MESSAGES * pause / (time.perf_counter() - begin) + 0.5))
+    found: list[float] = []
+    while not found or len(found) < ROUNDS and time.perf_counter() < begin + DURATION:
+        quiet, _ = _used(infer, times, lambda: None, pause)
+        busy, sent = _used(infer, times, publish, pause)
+        found.append((busy - quiet) / sent)
+    return statistics.median(found)
+
+
+def _used(infer: Callable[[], object], times: int, act: Callable[[], None], pause: float
+          ) -> tuple[float, int]:
+    """Give processor seconds of inference while another thread acts, and how often it did."""
+    ended, acted = threading.Event(), 0
+
+    def act_on() -> None:
+        nonlocal acted
+        while not (acted and ended.is_set()):
+            act()
+            acted += 1
+            ended.wait(pause)
+    used = time.process_time()
+    thread = threading.Thread(target=act_on)
+    thread.start()
+    for _ in range(times):
+        infer()
+    ended.set()
+    thread.join()
+    time.sleep(PAUSE)  # the last acknowledgement
+    return time.process_time() - used, acted
+
+
+@contextmanager
+def _reader(size: int = 60_000) -> Iterator[Callable[[], None] | None]:
+    """
+    Have a reader that acknowledges Tile messages, and give what sends one as the device node does;
+    None when no reader is found in time.
 
     The reader is a process of its own: within one, Fast DDS hands bytes over without a transport.
 
-    :param size: bytes of data in the message, at most what Tile.msg allows.
-    :returns: seconds of conversion and publish(), the median; processor seconds of this process,
-        acknowledgement included, the mean. (0, 0) when no reader was found within `timeout`
-        seconds.
+    :param size: bytes of data in a message, at most what Tile.msg allows.
     """
     context = Context()
     rclpy.init(context=context, args=[])
@@ -56,26 +146,16 @@ def message_seconds(size: int = 60_000, count: int = 50, timeout: float = 60.0
         publisher = node.create_publisher(TileMessage, TOPIC, qos.tiles(True))
         acks = node.create_subscription(
             TileAck, ACKS, conversions.ack_from_message, qos.ACKS, callback_group=Apart())
-        until = time.monotonic() + timeout
+        until = time.monotonic() + TIMEOUT
         while not publisher.get_subscription_count():
             if time.monotonic() > until or reader.poll() is not None:
-                return 0.0, 0.0
+                yield None
+                return
             time.sleep(0.02)
         tile = Tile(Stamp(0, 0, 'camera'), 'message_cost', 0, 0, 0, 0, 0, 0, 1, 0, 1, 1,
                     bytes(size))
-        times, cold = [], count // 5
-        # As the device node does it.
         with closing(Receiver(node, [acks], lambda error: None)):
-            for number in range(count):
-                if number == cold:
-                    # The first ones meet cold code and buffers that have yet to grow.
-                    used = time.process_time()
-                begin = time.perf_counter()
-                publisher.publish(conversions.message_from_tile(tile))
-                times.append(time.perf_counter() - begin)
-                time.sleep(max(0.0, begin + PAUSE - time.perf_counter()))
-            used = time.process_time() - used
-        return statistics.median(times[cold:]), used / (count - cold)
+            yield lambda: publisher.publish(conversions.message_from_tile(tile))
     finally:
         reader.stdin.close()
         try:

@@ -32,9 +32,10 @@ def profile_of(logger, detector: Detector, path: str = '', threads: int = 0) -> 
     def measured() -> Profile:
         logger.info(f'measuring {detector.name} once, for some seconds (`intradp profile` is more '
                     'exact)')
-        profile = measure(detector.graph, detector.name, scene(0).image, detector,
-                          detector.device, threads, profile_cache.QUICK)
-        return with_messages(profile)
+        image = scene(0).image
+        profile = measure(detector.graph, detector.name, image, detector, detector.device,
+                          threads, profile_cache.QUICK)
+        return with_messages(profile, image, detector, detector.device)
 
     profile = profile_cache.cached(detector.graph, detector.name, measured, detector.device,
                                    threads)

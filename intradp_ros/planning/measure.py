@@ -69,7 +69,7 @@ def measure(graph: Graph, model: str, image: np.ndarray, detector: Detector | No
     if device not in ('cpu', 'cuda') or device == 'cuda' and not torch.cuda.is_available():
         raise ParameterError(f'device {device!r} is not here; there '
                              f'{"are cpu and cuda" if torch.cuda.is_available() else "is cpu"}')
-    with _threads(threads) as count:
+    with torch_threads(threads) as count:
         engine = Engine(graph, device)
         pixels = model_input(graph.tensors[graph.input], image, detector)
         samples, whole, wavefront = _passes(engine, pixels, budget, report)
@@ -88,6 +88,17 @@ def measure(graph: Graph, model: str, image: np.ndarray, detector: Detector | No
         created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
         measured=Measured(_short(whole), _short(wavefront), BANDS, _short(total),
                           _short(_error(samples)), len(samples[0][max(samples[0])])))
+
+
+@contextmanager
+def torch_threads(count: int):
+    """Have torch compute with so many threads (0: as many as it has), and give their number."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield count or before
+    finally:
+        torch.set_num_threads(before)
 
 
 def model_input(source: Tensor, image: np.ndarray, detector: Detector | None) -> np.ndarray | T:
@@ -363,13 +374,3 @@ def _error(samples: Sequence[Samples]) -> float:
 def _short(seconds: float) -> float:
     """Four digits: more would only be noise in a file that people read."""
     return float(f'{seconds:.4g}')
-
-
-@contextmanager
-def _threads(count: int):
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield count or before
-    finally:
-        torch.set_num_threads(before)

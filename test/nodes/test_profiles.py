@@ -2,6 +2,7 @@
 
 import time
 
+import numpy as np
 import pytest
 import rclpy
 from sensor_msgs.msg import Image
@@ -10,10 +11,10 @@ from std_msgs.msg import Header
 from intradp_ros.errors import ParameterError
 from intradp_ros.model import zoo
 from intradp_ros.msg import FrameReport
-from intradp_ros.nodes import conversions, profiles, qos
+from intradp_ros.nodes import conversions, message_cost, profiles, qos
 from intradp_ros.nodes.device_node import DeviceNode
-from intradp_ros.nodes.message_cost import message_seconds
 from intradp_ros.planning import profile_cache
+from intradp_ros.planning.measure import measure
 from intradp_ros.planning.profile_file import save
 from intradp_ros.runtime import power
 
@@ -53,7 +54,8 @@ def test_messages_cost_something_and_leave_nothing_behind(domain):
     rclpy.init()
     try:
         node = rclpy.create_node('probe')
-        publishing, handling = message_seconds(60_000, 10)
+        with message_cost._reader() as publish:
+            publishing, handling = message_cost.message_seconds(publish, 10)
         assert 0 < publishing < 1 and 0 < handling < 1
         graph_is_empty = time.monotonic() + 20
         while node.count_publishers('/intradp_profile/tiles'):
@@ -62,6 +64,31 @@ def test_messages_cost_something_and_leave_nothing_behind(domain):
         node.destroy_node()
     finally:
         rclpy.shutdown()
+
+
+def test_what_a_message_takes_of_a_core_that_inference_has_is_measured_beside_inference():
+    def spend(seconds):
+        end = time.thread_time() + seconds
+        while time.thread_time() < end:
+            pass
+    found = message_cost.seconds_of_inference(lambda: spend(0.02), lambda: spend(0.05), 0.02)
+    assert found == pytest.approx(0.02, rel=0.5)
+
+
+def test_a_robot_with_one_core_pays_for_messages_in_inference(small, monkeypatch):
+    monkeypatch.setattr('intradp_ros.runtime.processor.cores', lambda: 0.5)
+    image = np.zeros((64, 96, 3), np.uint8)
+    profile = measure(small.graph, 'demo_detector', image, small, threads=1, budget=0.1)
+    found = message_cost.with_messages(profile, image, small)
+    assert found.message_compute > found.message_seconds > 0 and not found.note
+
+
+def test_a_profile_says_when_no_message_came_through(small, monkeypatch):
+    monkeypatch.setattr(message_cost, 'TIMEOUT', 0.0)
+    image = np.zeros((64, 96, 3), np.uint8)
+    profile = measure(small.graph, 'demo_detector', image, small, threads=1, budget=0.1)
+    found = message_cost.with_messages(profile, image, small)
+    assert not found.message_seconds and 'cost of a message taken as 0' in found.note
 
 
 def test_energy_is_in_every_report(graph, tmp_path, monkeypatch, photograph):

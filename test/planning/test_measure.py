@@ -150,9 +150,9 @@ def test_what_calls_for_bands_take_in_frames_is_found(detector, photograph):
 
 def test_threads_are_put_back():
     before = torch.get_num_threads()
-    with measure._threads(before + 1) as count:
+    with measure.torch_threads(before + 1) as count:
         assert count == torch.get_num_threads() == before + 1
-    with measure._threads(0) as count:
+    with measure.torch_threads(0) as count:
         assert count == before
     assert torch.get_num_threads() == before
 
