@@ -53,16 +53,18 @@ def setup(device: Path, edge: Path) -> Setup:
 
 
 def as_fast_as(setup: Setup, local: float) -> Setup:
-    """Scale the robot's profile so that local inference takes so many seconds."""
+    """Scale the robot's profile so that local inference takes so many seconds; messages, too."""
     device = setup.device
-    return replace(setup, device=device.scaled(
-        local / (device.before + device.total + device.after)))
+    factor = local / (device.before + device.total + device.after)
+    return replace(setup, device=replace(
+        device.scaled(factor), message_seconds=device.message_seconds * factor,
+        message_compute=device.message_compute * factor,
+        message_idle=device.message_idle * factor))
 
 
 def link(setup: Setup, rate: float) -> Link:
     """Describe the bed's link at a rate in bytes a second, with all that it costs."""
-    return Link(rate, ROUND_TRIP, setup.device.message_seconds, overhead=OVERHEAD,
-                message_compute=setup.device.message_compute)
+    return setup.device.sending(Link(rate, ROUND_TRIP, overhead=OVERHEAD))
 
 
 def plan(setup: Setup, method: str, rate: float) -> Plan | None:

@@ -10,7 +10,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from inspect import signature
 from math import isfinite
 from pathlib import Path
@@ -83,8 +83,7 @@ class Row:
 def run(args: argparse.Namespace) -> int:
     """Print one row for each planner, the fastest first; draw what was asked for."""
     setup, link, objective = read_setup(args), read_link(args), read_objective(args)
-    link = replace(link, message_seconds=setup.device.message_seconds,
-                   message_compute=setup.device.message_compute)
+    link = setup.device.sending(link)
     names = planners.NAMES if args.planner == 'all' else tuple(args.planner.split(','))
     modules = {name: planners.find(name) for name in names}
     bound = bounds(setup, objective)

@@ -166,6 +166,7 @@ def summary(profile: Profile, file: Path) -> dict:
         'whole_ms': 1e3 * total, 'before_ms': 1e3 * profile.before,
         'after_ms': 1e3 * profile.after, 'message_ms': 1e3 * profile.message_seconds,
         'message_compute_ms': 1e3 * profile.message_compute,
+        'message_idle_ms': 1e3 * profile.message_idle,
         'band_call_us': 1e6 * profile.band_call,
         'measured': asdict(profile.measured) if profile.measured else None,
         'power': asdict(profile.power), 'codecs': [asdict(c) for c in profile.codecs],
@@ -198,7 +199,8 @@ def text(found: dict) -> str:
             f'  a call for a band   {found["band_call_us"]:9.1f} us more in a frame',
             f'  pre-, postprocessing{found["before_ms"]:9.2f} ms, {found["after_ms"]:.2f} ms',
             f'  one message         {found["message_ms"]:9.3f} ms'
-            + (f', and {found["message_compute_ms"]:.3f} ms of inference'
+            + (f', of the core {found["message_compute_ms"]:.3f} ms beside inference, '
+               f'{found["message_idle_ms"]:.3f} ms otherwise'
                if found['message_compute_ms'] else '')]
     for codec in found['codecs']:
         lines.append(f'  {codec["name"]:<20}{codec["ratio"]:9.2f} bytes an element, encode '

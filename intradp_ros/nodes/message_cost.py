@@ -26,12 +26,15 @@ from intradp_ros.nodes.receiver import Apart, Receiver
 from intradp_ros.planning.measure import model_input, torch_threads
 from intradp_ros.planning.profile import Profile
 from intradp_ros.runtime import processor
+from intradp_ros.runtime.flow import ACK_PERIOD
 from intradp_ros.runtime.wire import Ack, AckState, Stamp, Tile
 from intradp_ros.tiling.engine import Engine
 
 TOPIC, ACKS = '/intradp_profile/tiles', '/intradp_profile/acks'
-# Seconds from one message to the next, in which the reader drains them.
-PAUSE = 0.01
+# Messages come in bursts, as those of a frame do; then the reader has some seconds to drain them.
+BURST, PAUSE = 4, 0.02
+# Messages that do not count.
+COLD = 8
 # Seconds after which no reader is expected any more.
 TIMEOUT = 60.0
 # How inference is measured with messages and without, in turns: a message each so many times as
@@ -56,13 +59,13 @@ def with_messages(profile: Profile, image: np.ndarray, detector: Detector | None
         engine = Engine(profile.graph, device)
         pixels = model_input(profile.graph.tensors[profile.graph.input], image, detector)
         with torch_threads(profile.threads):
-            handling = max(handling, seconds_of_inference(
-                publish, lambda: engine.run(pixels), handling))
+            beside = seconds_of_inference(publish, lambda: engine.run(pixels), handling)
     return replace(profile, message_seconds=publishing,
-                   message_compute=handling / processor.cores())
+                   message_compute=max(beside, handling) / processor.cores(),
+                   message_idle=handling / processor.cores())
 
 
-def message_seconds(publish: Callable[[], None], count: int = 50) -> tuple[float, float]:
+def message_seconds(publish: Callable[[], None], count: int = 48) -> tuple[float, float]:
     """
     Measure messages while nothing else is done.
 
@@ -70,17 +73,17 @@ def message_seconds(publish: Callable[[], None], count: int = 50) -> tuple[float
     :returns: seconds of conversion and publish(), the median; processor seconds of this process,
         acknowledgement included, the mean.
     """
-    times, cold = [], count // 5
-    for number in range(count):
-        if number == cold:
+    times, used = [], 0.0
+    for number in range(-COLD, count):
+        if number == 0:
             # The first ones meet cold code and buffers that have yet to grow.
-            used = time.process_time()
+            times, used = [], time.process_time()
         begin = time.perf_counter()
         publish()
         times.append(time.perf_counter() - begin)
-        time.sleep(max(0.0, begin + PAUSE - time.perf_counter()))
-    used = time.process_time() - used
-    return statistics.median(times[cold:]), used / (count - cold)
+        if number % BURST == BURST - 1:
+            time.sleep(PAUSE)
+    return statistics.median(times), (time.process_time() - used) / count
 
 
 def seconds_of_inference(publish: Callable[[], None], infer: Callable[[], object],
@@ -174,8 +177,15 @@ def read() -> None:
     node = rclpy.create_node('message_cost_reader', context=context)
     acks = node.create_publisher(TileAck, ACKS, qos.ACKS)
     ack = conversions.message_from_ack(Ack(0, 0, 0, 0, 0, 0, AckState.RECEIVING))
-    node.create_subscription(TileMessage, TOPIC, lambda message: acks.publish(ack),
-                             qos.tiles(True))
+    acked = float('-inf')
+
+    def acknowledge(message: TileMessage) -> None:
+        """As often as the edge does."""
+        nonlocal acked
+        if time.monotonic() >= acked + ACK_PERIOD:
+            acked = time.monotonic()
+            acks.publish(ack)
+    node.create_subscription(TileMessage, TOPIC, acknowledge, qos.tiles(True))
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
     ended = threading.Event()

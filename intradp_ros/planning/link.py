@@ -23,7 +23,7 @@ class Link:
     `down` is the bandwidth back where it differs. A message (at most `message_bytes`) costs
     `message_seconds` of the sending side, and what is sent arrives `round_trip` / 2 later.
     `message_compute` is by how much a message delays the device's inference, where there is but
-    one core for both (see `Profile`).
+    one core for both, and `message_idle` what it takes of that core otherwise (see `Profile`).
     `overhead` multiplies all bytes (headers). `steps`, where given, replace `bandwidth` by a
     trace: (time, bytes a second) pairs in ascending order, each holding until the next, the last
     for ever.
@@ -37,6 +37,7 @@ class Link:
     down: float = 0.0
     steps: tuple[tuple[float, float], ...] = ()
     message_compute: float = 0.0
+    message_idle: float = 0.0
 
     def __post_init__(self):
         if self.bandwidth <= 0 and not self.steps:

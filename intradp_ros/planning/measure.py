@@ -23,18 +23,15 @@ from torch import Tensor as T
 from intradp_ros.errors import ParameterError
 from intradp_ros.model.detector import Detector
 from intradp_ros.model.graph import Graph, Kernel, Operator, Tensor
-from intradp_ros.planning.bands import rows_computed
+from intradp_ros.planning import band_calls
+from intradp_ros.planning.band_calls import waiting
 from intradp_ros.planning.encodings import measure_codecs
 from intradp_ros.planning.profile import Measured, Profile, Staircase
 from intradp_ros.tiling.engine import Engine
 from intradp_ros.tiling.rows import boundaries
-from intradp_ros.tiling.split import candidates
 
 BANDS = 8
 LEAST_PASSES = 5
-# A cut's tensor is computed in so many bands to see what calls for bands cost in frames; and in
-# how many rounds at least and at most.
-CUTS, LEAST_ROUNDS, MOST_ROUNDS = (1, 2, 4, 8), 2, 9
 # Relative standard error of the operators' medians at which measuring may stop.
 SMALL_ERROR = 0.02
 Samples = dict[int, list[float]]
@@ -75,7 +72,7 @@ def measure(graph: Graph, model: str, image: np.ndarray, detector: Detector | No
         samples, whole, wavefront = _passes(engine, pixels, budget, report)
         seconds = tuple(staircase({h: median(times) for h, times in s.items()}) for s in samples)
         operators = calibrated(seconds, whole)
-        call = _band_call(engine, pixels, operators, budget / 3)
+        call = band_calls.seconds(engine, pixels, operators, budget / 3)
         before, after = _around(engine, detector, image)
         codecs = measure_codecs(pixels) if isinstance(pixels, np.ndarray) else ()
     total = sum(s.seconds[-1] for s in seconds)
@@ -178,9 +175,9 @@ def processor(device: str = 'cpu') -> str:
 def _passes(engine: Engine, pixels: np.ndarray | T, budget: float,
             report: Callable[[float], None]) -> tuple[list[Samples], float, float]:
     samples: list[Samples] = [{} for _ in engine.graph.operators]
-    cuda = engine.device.type == 'cuda'
-    sync = torch.cuda.synchronize if cuda else lambda: None
-    clock = time.perf_counter if cuda or torch.get_num_threads() > 1 else time.thread_time
+    sync = waiting(engine)
+    clock = time.perf_counter if engine.device.type == 'cuda' or torch.get_num_threads() > 1 \
+        else time.thread_time
     probes = [_probe(o, k, engine.graph, sync, clock, s)
               for o, k, s in zip(engine.graph.operators, engine.kernels, samples)]
     source = engine.graph.input
@@ -221,71 +218,6 @@ def _passes(engine: Engine, pixels: np.ndarray | T, budget: float,
                    else max(min(spent, 1.0) * passes / LEAST_PASSES, 0.0)))
     report(1.0)
     return samples, median(wholes), median(wavefronts)
-
-
-def _band_call(engine: Engine, pixels: np.ndarray | T, operators: tuple[Staircase, ...],
-               budget: float) -> float:
-    """
-    Seconds that a call for a band takes in a frame beyond what it took alone: fitted (least
-    squares) to frames whose first third is computed in bands and whose rest at once, as a device
-    node does, in turns with others.
-    """
-    graph = engine.graph
-    tensor = cut_at(graph, operators)
-    if tensor is None:
-        return 0.0
-    sync = torch.cuda.synchronize if engine.device.type == 'cuda' else lambda: None
-    cuts = [boundaries(tensor.rows, n) for n in CUTS]
-
-    def timed(ends: Sequence[int]) -> float:
-        frame = engine.start(outputs=(), keep=(*graph.outputs, tensor.id))
-        frame.feed(graph.input, 0, graph.tensors[graph.input].rows, pixels)
-        sync()
-        begin = time.perf_counter()
-        for a, b in zip(ends, ends[1:]):
-            frame.compute(tensor.id, a, b)
-        sync()
-        spent = time.perf_counter() - begin
-        for output in graph.outputs:
-            frame.compute(output, 0, graph.tensors[output].rows)
-        return spent
-
-    times: list[list[float]] = [[] for _ in cuts]
-    begin, rounds = time.perf_counter(), 0
-    while rounds <= LEAST_ROUNDS or \
-            rounds <= MOST_ROUNDS and time.perf_counter() < begin + budget:
-        for ends, found in zip(cuts, times):
-            found.append(timed(ends))
-        rounds += 1
-    seen = [median(found[1:]) for found in times]  # the first round compiles kernels
-    calls, alone = zip(*(band_calls(graph, tensor.id, ends, operators) for ends in cuts))
-    extra = [(s - seen[0]) - (a - alone[0]) for s, a in zip(seen, alone)]
-    return max(0.0, sum(n * e for n, e in zip(calls, extra)) / (sum(n * n for n in calls) or 1))
-
-
-def cut_at(graph: Graph, seconds: Sequence[Staircase]) -> Tensor | None:
-    """
-    Find the tensor to split at that comes nearest to a third of the model's time, of those that
-    bands are of use for: most of what one needs needs no other.
-    """
-    whole = [s.seconds[-1] for s in seconds]
-
-    def distance(tensor: Tensor) -> float:
-        return abs(sum(whole[o.id] for o in graph.ancestors([tensor.id])) - sum(whole) / 3)
-
-    def cuttable(tensor: Tensor) -> bool:
-        halves = boundaries(tensor.rows, 2)
-        return tensor.rows >= max(CUTS) and band_calls(graph, tensor.id, halves, seconds)[0] > len(
-            graph.ancestors([tensor.id]))
-    return min(filter(cuttable, candidates(graph)), key=distance, default=None)
-
-
-def band_calls(graph: Graph, target: int, ends: Sequence[int], seconds: Sequence[Staircase]
-               ) -> tuple[int, float]:
-    """Count calls for less than all rows when `target` is computed in bands; and sum up all."""
-    rows = [each for band in rows_computed(graph, target, ends) for each in band]
-    return (sum(0 < n < graph.tensors[o.output].rows for o, n in rows),
-            sum(seconds[o.id](n) for o, n in rows))
 
 
 def _probe(operator: Operator, kernel: Kernel, graph: Graph, sync: Callable[[], None],

@@ -12,6 +12,7 @@ from functools import cached_property
 
 from intradp_ros.errors import ParameterError
 from intradp_ros.model.graph import Graph, Operator
+from intradp_ros.planning.link import Link
 
 VERSION = 1
 
@@ -120,9 +121,10 @@ class Profile:
     `seconds` has one staircase for each operator, by id, as measured call after call; `band_call`
     is what a call for a band takes beyond that in a frame, where kernels for other shapes have run
     in between and caches have to be filled again. `message_seconds` is what it costs to hand one
-    message to the middleware, and `message_compute` by how much a message and its acknowledgement
-    delay inference on the same core (0 where there are several). `before` and `after` are the
-    seconds of pre- and postprocessing. `has_geometry` is False where the rows that
+    message to the middleware. Where there is but one core, `message_compute` is by how much a
+    message and its acknowledgement delay inference on it, and `message_idle` what one of several
+    takes of it while nothing is computed (0 where there are more cores). `before` and `after` are
+    the seconds of pre- and postprocessing. `has_geometry` is False where the rows that
     a row needs were not recorded: the halo is then taken as 0. `codecs` and `measured` are empty
     where nothing was measured. `least_rows` are the heights below which that machine's engine
     waits for more rows, by operator; empty for an engine that does not wait.
@@ -137,6 +139,7 @@ class Profile:
     seconds: tuple[Staircase, ...] = field(repr=False)
     message_seconds: float = 0.0
     message_compute: float = 0.0
+    message_idle: float = 0.0
     before: float = 0.0
     after: float = 0.0
     result_bytes: int = 2000
@@ -169,6 +172,11 @@ class Profile:
         """Seconds of one call within a frame; 0 for no rows."""
         whole = rows >= self.graph.tensors[operator.output].rows
         return self.seconds[operator.id](rows) + (0.0 if whole or rows <= 0 else self.band_call)
+
+    def sending(self, link: Link) -> Link:
+        """Give a link as this machine uses it: with what a message costs here."""
+        return replace(link, message_seconds=link.message_seconds or self.message_seconds,
+                       message_compute=self.message_compute, message_idle=self.message_idle)
 
     def scaled(self, factor: float) -> 'Profile':
         """Give the profile of a machine that takes `factor` times as long."""

@@ -26,8 +26,8 @@ from intradp_ros.planning.profile import (
 FORMAT = 'intradp_ros profile'
 # Fields that are one word each, written as they are.
 _PLAIN = ('model', 'fingerprint', 'host', 'processor', 'threads', 'torch', 'created', 'note',
-          'has_geometry', 'band_call', 'message_seconds', 'message_compute', 'before', 'after',
-          'result_bytes')
+          'has_geometry', 'band_call', 'message_seconds', 'message_compute', 'message_idle',
+          'before', 'after', 'result_bytes')
 
 
 def save(profile: Profile, path: str | Path) -> None:
@@ -104,6 +104,7 @@ def _profile(plain: dict[str, Any]) -> Profile:
                     for o in plain['operators'])
     # Profiles that were measured before there were these fields are none the worse.
     plain = {'message_compute': 0.0, 'band_call': 0.0} | plain
+    plain = {'message_idle': plain['message_compute']} | plain
     simple: dict[str, Any] = {name: _READ.get(name, str)(plain[name]) for name in _PLAIN}
     measured = plain['measured']
     least = tuple(int(o['least']) for o in plain['operators'])
@@ -123,5 +124,6 @@ def _number(value: Any) -> float:
 
 
 _READ: dict[str, Any] = {'threads': int, 'has_geometry': bool, 'message_seconds': _number,
-                         'message_compute': _number, 'band_call': _number,
+                         'message_compute': _number, 'message_idle': _number,
+                         'band_call': _number,
                          'before': _number, 'after': _number, 'result_bytes': int}

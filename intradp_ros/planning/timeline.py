@@ -6,9 +6,9 @@ seconds, a link for its bytes. It becomes ready when all tasks that it comes aft
 free resource takes the ready task with the least (priority, number). What a link has sent is done
 half a round trip after it left. The frame ends with the first of its `ends`.
 
-Where the device's processor has to handle messages too (`Link.message_compute`), what it spends on
-them is no part of the tasks: it lengthens what it computes next, and while it computes, messages
-get half of it.
+Where the device's processor has to handle messages too (`Link.message_compute`, `message_idle`),
+what it spends on them is no part of the tasks: it lengthens what it computes next, and while it
+computes, messages get half of it.
 """
 
 import heapq
@@ -88,11 +88,13 @@ class Handling:
     """
     What the device's processor spends on messages.
 
-    :param cost: seconds a message.
+    :param beside: seconds a message while the device computes: either finds the caches full of the
+        other's code and data.
+    :param idle: seconds a message while it does not.
     """
 
-    def __init__(self, cost: float):
-        self.cost = cost
+    def __init__(self, beside: float, idle: float):
+        self._beside, self._idle = beside, idle
         self._owed = self._until = 0.0
 
     def owed(self, now: float) -> float:
@@ -103,10 +105,10 @@ class Handling:
 
     def done(self, now: float, messages: float, idle: bool) -> float:
         """Tell when messages that are sent from now on have been handled."""
-        seconds = messages * self.cost
         if idle:
-            self._until = max(self._until, now) + seconds
+            self._until = max(self._until, now) + messages * self._idle
             return self._until
+        seconds = messages * self._beside
         self._owed += seconds
         return now + 2 * seconds
 
@@ -134,7 +136,7 @@ def simulate(tasks: Sequence[Task], ends: Sequence[int], link: Link) -> Timeline
     events: list[tuple[float, int, bool, int]] = []
     finishing = set(ends)
     latency = float('inf')
-    handling = Handling(link.message_compute)
+    handling = Handling(link.message_compute, link.message_idle)
 
     def offer(number: int) -> None:
         heapq.heappush(ready[tasks[number].resource], (tasks[number].priority, number))
@@ -151,7 +153,7 @@ def simulate(tasks: Sequence[Task], ends: Sequence[int], link: Link) -> Timeline
                 end = done = now + task.seconds
             else:
                 end = link.arrival(now, task.size, resource == 'uplink')
-                if resource == 'uplink' and handling.cost:
+                if resource == 'uplink' and link.message_compute:
                     end = max(end, handling.done(now, link.messages(task.size), free['device']))
                 done = end + link.round_trip / 2
             free[resource] = False

@@ -169,7 +169,7 @@ def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,
         return Decision('local')
     if link is None:
         return Decision('offload', hedge=hedge, reason='nothing known of the link yet')
-    link = replace(link, message_compute=device.message_compute)
+    link = device.sending(link)
     edge = device.scaled(1 / edge_speedup)
     known = encodings(device, edge)
     name = 'frontier' if mode == 'auto' else mode

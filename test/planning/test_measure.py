@@ -13,7 +13,7 @@ from scipy.optimize import isotonic_regression
 from intradp_ros.errors import ParameterError
 from intradp_ros.model import zoo
 from intradp_ros.model.capture import capture
-from intradp_ros.planning import measure
+from intradp_ros.planning import band_calls, measure
 from intradp_ros.planning.encodings import encodings, measure_codecs
 from intradp_ros.planning.profile import Staircase, estimated
 from intradp_ros.tiling.engine import Engine
@@ -118,17 +118,17 @@ def test_a_profile_adds_up(photograph):
 def test_calls_for_bands_are_counted(detector):
     graph = detector.graph
     seconds = estimated(graph, 1e9).seconds
-    target = measure.cut_at(graph, seconds)
+    target = band_calls.cut_at(graph, seconds)
     head = graph.ancestors([target.id])
     whole = [s.seconds[-1] for s in seconds]
-    assert measure.band_calls(graph, target.id, [0, target.rows], seconds) == (
+    assert band_calls.count(graph, target.id, [0, target.rows], seconds) == (
         0, pytest.approx(sum(whole[o.id] for o in head)))
-    calls, alone = measure.band_calls(graph, target.id, [0, target.rows // 2, target.rows],
-                                      seconds)
+    calls, alone = band_calls.count(graph, target.id, [0, target.rows // 2, target.rows],
+                                    seconds)
     assert len(head) < calls <= 2 * len(head)
     assert alone > sum(whole[o.id] for o in head)
     only_rows = capture(torch.nn.Flatten(), torch.zeros(1, 3, 8, 8))
-    assert measure.cut_at(only_rows, estimated(only_rows, 1e9).seconds) is None
+    assert band_calls.cut_at(only_rows, estimated(only_rows, 1e9).seconds) is None
 
 
 def test_what_calls_for_bands_take_in_frames_is_found(detector, photograph):
@@ -144,7 +144,7 @@ def test_what_calls_for_bands_take_in_frames_is_found(detector, photograph):
     engine.kernels = [slow(o, k) for o, k in zip(graph.operators, engine.kernels)]
     pixels = detector.preprocess(photograph)[0]
     seconds = estimated(graph, 1e9, call_seconds=0).seconds
-    found = measure._band_call(engine, pixels, seconds, 0.0)
+    found = band_calls.seconds(engine, pixels, seconds, 0.0)
     assert found > 3e-3
 
 

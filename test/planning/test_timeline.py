@@ -171,21 +171,22 @@ def test_what_holds_for_any_frame(tasks, bandwidth, round_trip):
 
 
 def test_messages_that_need_the_devices_core_delay_what_it_computes_next():
-    link = Link(1000.0, message_bytes=1000, message_compute=0.5)
+    link = Link(1000.0, message_bytes=1000, message_compute=0.5, message_idle=0.4)
     tasks = [Task('device', 2, label='first'),
              Task('uplink', size=2000, label='send'),  # 2 s on the link, 1 s of the core
              Task('device', 3, after=(0,), label='second'),
              Task('uplink', size=1000, after=(2,), label='alone')]
     found = spans(simulate(tasks, [3], link))
-    # Two messages while the device is busy: half of the core, 2 s, as long as the link takes.
+    # Two messages while the device is busy: half of the core, 2 s, as long as the link takes;
+    # one while it is not: 0.4 s, less than the link takes.
     assert found == {'first': (0, 2), 'send': (0, 2), 'second': (2, 6), 'alone': (6, 7)}
 
 
 def test_messages_are_no_faster_than_the_core_handles_them():
-    link = Link(1e9, message_bytes=1000, message_compute=0.5)
+    link = Link(1e9, message_bytes=1000, message_compute=0.5, message_idle=0.4)
     busy = simulate([Task('device', 9), Task('uplink', size=3000)], [1], link)
     idle = simulate([Task('uplink', size=3000), Task('device', 1, after=(0,))], [0], link)
-    assert (busy.latency, idle.latency) == (3.0, 1.5)
+    assert (busy.latency, idle.latency) == (3.0, pytest.approx(1.2))
 
 
 def test_more_bandwidth_can_make_a_frame_later():
