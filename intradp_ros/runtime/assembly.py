@@ -60,13 +60,16 @@ class Robot:
     What the edge knows of one robot.
 
     `counts` are tiles by what became of them; `owed` is the frame with arrivals that have not been
-    acknowledged.
+    acknowledged; `wasted` are the last frames in a row that newer ones pushed out after work on
+    them had begun, and no worker takes it before `free_at` (seconds).
     """
 
     name: str
     counts: Counter = field(default_factory=Counter)
     runs: OrderedDict[int, Run] = field(default_factory=OrderedDict)
     busy: bool = False
+    free_at: float = float('-inf')
+    wasted: int = 0
     last_ack: float = 0.0
     owed: Assembly | None = None
     refused: str = ''

@@ -8,6 +8,7 @@ divided, the tiles say so, and the edge answers with the detections of its part.
 occupy is bounded: a few frames of the input's and one merge tensor's size.
 """
 
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -33,6 +34,10 @@ from intradp_ros.tiling.split import candidates
 RUNS = 4
 FILLING = 2
 LARGEST_MERGE = 4
+# Until a frame is whole again, a robot of which so many frames in a row came to nothing waits for
+# this multiple of a worker's time before it gets more of it, but no longer than that (seconds):
+# frames that never end shall not take the processor from those that do.
+MOST_WASTED, PENANCE, LONGEST_PENANCE = 8, 4.0, 0.05
 # Parts of the model (of divided images) that are kept ready, for all robots together.
 PARTS = 4
 
@@ -132,7 +137,7 @@ class EdgeSession:
         run = self._run_of(robot, tile.session)
         if tile.frame <= run.completed:
             return 'late'
-        assembly = self._assembly_of(run, tile, arrival)
+        assembly = self._assembly_of(robot, run, tile, arrival)
         if tile.stamp != assembly.tile.stamp:
             raise TileError(f'its stamp {tile.stamp} is not that of its frame '
                             f'{assembly.tile.stamp}')
@@ -172,15 +177,17 @@ class EdgeSession:
             if len(robot.runs) >= RUNS:
                 # The one that has gone longest without a whole frame: nonsense pushes out
                 # nonsense.
-                del robot.runs[min(robot.runs, key=lambda n: robot.runs[n].completed_at)]
+                old = robot.runs.pop(min(robot.runs, key=lambda n: robot.runs[n].completed_at))
+                robot.wasted += sum(a.frame is not None for a in old.filling.values())
             robot.runs[session] = Run()
         return robot.runs[session]
 
-    def _assembly_of(self, run: Run, tile: Tile, arrival: float) -> Assembly:
+    def _assembly_of(self, robot: Robot, run: Run, tile: Tile, arrival: float) -> Assembly:
         if tile.frame not in run.filling:
             geometry = self.detector.geometry((tile.image_height, tile.image_width))
             if len(run.filling) >= FILLING:
-                run.filling.popitem(last=False)
+                _, old = run.filling.popitem(last=False)
+                robot.wasted += old.frame is not None
             run.filling[tile.frame] = Assembly(tile, geometry, arrival, arrival)
         return run.filling[tile.frame]
 
@@ -228,6 +235,7 @@ class EdgeSession:
     def _work(self) -> None:
         while (job := self._next()) is not None:
             robot, run, assembly, fresh = job
+            begin = self._clock()
             try:
                 self._advance(robot, run, assembly, fresh)
             except Exception as error:  # one frame must never end a worker
@@ -235,22 +243,28 @@ class EdgeSession:
                                    f'{type(error).__name__}: {error}')
             finally:
                 with self._turn:
-                    robot.busy = False
+                    robot.busy, now = False, self._clock()
+                    if robot.wasted >= MOST_WASTED:
+                        robot.free_at = now + min(PENANCE * (now - begin), LONGEST_PENANCE)
                     self._turn.notify()
 
     def _next(self) -> tuple[Robot, Run, Assembly, dict[int, Rows]] | None:
         """Wait for rows to work on; robots take turns."""
         with self._turn:
             while not self._closed:
+                now, wait = self._clock(), None
                 for robot in self.robots.values():
                     if found := robot.next_assembly():
+                        if robot.free_at > now:
+                            wait = min(robot.free_at - now, wait or math.inf)
+                            continue
                         run, assembly = found
                         fresh, assembly.fresh = assembly.fresh, {}
                         robot.busy = True
                         # Whoever is served goes to the end of the line.
                         self.robots[robot.name] = self.robots.pop(robot.name)
                         return robot, run, assembly, fresh
-                self._turn.wait()
+                self._turn.wait(wait)
             return None
 
     def _advance(self, robot: Robot, run: Run, assembly: Assembly, fresh: dict[int, Rows]) -> None:
@@ -282,6 +296,7 @@ class EdgeSession:
             if number <= run.completed:
                 return
             run.completed, run.completed_at = number, self._clock()
+            robot.wasted = 0
             if robot.owed is assembly:
                 robot.owed = None
             run.filling = OrderedDict((n, a) for n, a in run.filling.items() if n > number)

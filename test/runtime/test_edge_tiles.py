@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from links import STAMP, frame_of
 
-from intradp_ros.runtime.edge import FILLING, RUNS, EdgeOutlets, EdgeSession
+from intradp_ros.runtime.edge import FILLING, MOST_WASTED, RUNS, EdgeOutlets, EdgeSession
 from intradp_ros.runtime.flow import ACK_PERIOD
 from intradp_ros.runtime.wire import AckState, Stamp, Tile
 
@@ -135,6 +135,35 @@ def test_a_repetition_is_acknowledged_again(edge, detector, photograph):
     del edge.said['acks'][:]
     edge.on_tile('/again', tile)
     assert awaited(edge, '/again', lambda ack: ack.next == 1).messages == 1
+
+
+def test_frames_that_never_end_get_less_of_a_worker_until_one_is_whole(
+        edge, detector, photograph):
+    tiles = frame_of(detector, photograph, session=14)
+    edge.on_tile('/mad', tiles[0])
+    robot = edge.robots['/mad']
+
+    def idle():
+        with edge._turn:
+            return not robot.busy and robot.next_assembly() is None
+    for number in range(1, MOST_WASTED + FILLING + 1):
+        assert robot.free_at < 0, 'too soon'
+        until = time.monotonic() + 20
+        while not idle() and time.monotonic() < until:
+            time.sleep(0.001)
+        edge.on_tile('/mad', dataclasses.replace(tiles[0], frame=number))
+    until = time.monotonic() + 20
+    while robot.free_at < 0 and time.monotonic() < until:
+        time.sleep(0.001)
+    assert robot.wasted >= MOST_WASTED and robot.free_at > 0
+    count = len(edge.said['results'])
+    for tile in tiles:
+        edge.on_tile('/mad', dataclasses.replace(tile, frame=number + 1))
+    while len(edge.said['results']) == count and time.monotonic() < until + 20:
+        time.sleep(0.002)
+    assert edge.said['results'][-1][0] == '/mad'
+    assert not edge.said['results'][-1][2].differs(detector.detect(photograph))
+    assert robot.wasted == 0
 
 
 def test_the_edge_says_no_once_a_frame(edge, detector, photograph):
