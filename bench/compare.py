@@ -7,9 +7,11 @@ again to go on. Everything that it makes on the machine is removed at the end, w
 """
 
 import argparse
+import itertools
+import random
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -20,11 +22,13 @@ import expectation
 import grid
 import report
 from intradp_ros.errors import ParameterError
-from methods import METHODS, SETTLING
+from intradp_ros.model.detector import Detections
+from intradp_ros.planning.plan import Setup
+from methods import METHODS
 from testbed import summary
 from testbed.bed import TestBed
 from testbed.shell import BedError
-from testbed.system import System
+from testbed.system import Recording, System, join
 
 QUICK = {'models': ['demo_detector'], 'rhos': [1 / 4, 1.0, 4.0], 'frames': 20, 'hours': 0.25,
          'methods': ['local', 'offload', 'jpeg_offload', 'compressed_topic', 'split', 'frontier',
@@ -32,6 +36,8 @@ QUICK = {'models': ['demo_detector'], 'rhos': [1 / 4, 1.0, 4.0], 'frames': 20, '
 FULL = {'models': list(bench_model.MODELS), 'rhos': list(grid.RHOS), 'frames': 100, 'hours': 3.0,
         'methods': list(METHODS)}
 PARTS = ('grid', 'replay', 'scale')
+# In so many turns the frames of a cell are seen.
+ROUNDS = 4
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -69,21 +75,48 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 # -- one group of cells --------------------------------------------------------------------------
 
-def run_cell(system: System, bed: TestBed, cell: grid.Cell, calibration: dict, frames: int,
-             on_frame: Callable[[int], None]) -> dict:
-    """Set method and rate, and watch; say so where the nodes do not know the method."""
-    method = METHODS[cell.method]
-    if method.parameters:
-        try:
-            system.set(method.parameters | {'deadline_ms': conditions.NO_DEADLINE})
-        except BedError as error:
-            return {'refused': str(error)}
-    rate = conditions.rate_of(cell.rho, calibration)
+def run_cells(system: System, bed: TestBed, cells: Sequence[grid.Cell], calibration: dict,
+              frames: int, bar: tqdm) -> dict[grid.Cell, dict]:
+    """
+    Set the rate that is these cells' and watch their methods, in turns: the frames of each are
+    spread over the time of all, as a shared machine is not the same from one minute to the next.
+
+    :returns: for each the rate and a recording, or why the nodes refused the method.
+    """
+    rate = conditions.rate_of(cells[0].rho, calibration)
     bed.links[0].set_rate(rate)
-    patience = 10 + 10 * grid.frame_seconds(cell, calibration['device_ms'] / 1e3)
-    recording, = system.watch(frames=frames, warmup=METHODS[cell.method].warmup, patience=patience,
-                              on_progress=on_frame)
-    return {'rate': rate, 'recording': recording}
+    seen: dict[grid.Cell, list[Recording]] = {cell: [] for cell in cells}
+    refused: dict[grid.Cell, str] = {}
+    order = random.Random(cells[0].name)
+    for part in range(ROUNDS):
+        for cell in order.sample(cells, len(cells)):
+            method, each = METHODS[cell.method], frame_seconds(cell, calibration)
+            if method.parameters and cell not in refused:
+                try:
+                    system.set(method.parameters | {'deadline_ms': conditions.NO_DEADLINE})
+                except BedError as error:
+                    refused[cell] = str(error)
+            if cell in refused:
+                continue
+            bar.set_description(f'{cell.name} {part + 1}/{ROUNDS}')
+            recording, = system.watch(
+                frames=frames * (part + 1) // ROUNDS - frames * part // ROUNDS,
+                warmup=method.warmup_again if part else method.warmup,
+                patience=10 + 10 * each, on_progress=ticker(bar, each))
+            seen[cell].append(recording)
+    return {cell: {'refused': refused[cell]} if cell in refused else
+            {'rate': rate, 'recording': join(seen[cell])} for cell in cells}
+
+
+def frame_seconds(cell: grid.Cell, calibration: dict) -> float:
+    """Guess how long a frame takes."""
+    return grid.frame_seconds(cell, calibration['device_ms'] / 1e3)
+
+
+def warmups(cell: grid.Cell) -> int:
+    """Give a cell's frames that do not count."""
+    method = METHODS[cell.method]
+    return method.warmup + (ROUNDS - 1) * method.warmup_again
 
 
 def run_grid(args: argparse.Namespace) -> None:
@@ -98,24 +131,23 @@ def run_grid(args: argparse.Namespace) -> None:
     for name in tqdm(dict.fromkeys(cell.model for cell in left), 'calibrating', unit='model'):
         calibrations[name] = conditions.calibrate(args, name)
     device = {name: found['device_ms'] / 1e3 for name, found in calibrations.items()}
-    frames = grid.frames_that_fit(left, device, args.frames, SETTLING,
+    frames = grid.frames_that_fit(left, device, args.frames, max(map(warmups, left)),
                                   3600 * args.hours - (time.monotonic() - begin), args.seed)
     if frames < args.frames:
         print(f'{frames} frames a cell instead of {args.frames}: more would not end in '
               f'{args.hours:g} h', file=sys.stderr)
     # The bar counts expected seconds, so that its remaining time is right for unequal cells.
     groups = grid.groups(left, args.seed)
-    cost = {cell: (frames + METHODS[cell.method].warmup)
-            * grid.frame_seconds(cell, device[cell.model]) for cell in left}
-    total = sum(cost.values()) + grid.START * len(groups)
+    total = grid.START * len(groups) + sum(
+        (frames + warmups(cell)) * frame_seconds(cell, calibrations[cell.model]) for cell in left)
     layout = '{desc} {percentage:3.0f}% |{bar}| {elapsed}, {remaining} to go'
     with tqdm(total=round(total), desc='cells', bar_format=layout) as bar:
         for group in groups:
-            run_group(args, group, calibrations[group[0].model], frames, cost, bar)
+            run_group(args, group, calibrations[group[0].model], frames, bar)
 
 
 def run_group(args: argparse.Namespace, group: list[grid.Cell], calibration: dict, frames: int,
-              cost: dict[grid.Cell, float], bar: tqdm) -> None:
+              bar: tqdm) -> None:
     """Measure the cells of one set of processes."""
     name, method = group[0].model, METHODS[group[0].method]
     model = bench_model.parameters(name)
@@ -126,21 +158,25 @@ def run_group(args: argparse.Namespace, group: list[grid.Cell], calibration: dic
     with conditions.running(args, model, 1, method.topology, method.servers,
                             f'{name}-{method.topology}') as (bed, system):
         bar.update(round(grid.START))
-        for cell in group:
-            bar.set_description(cell.name)
-            found = run_cell(system, bed, cell, calibration, frames,
-                             ticker(bar, cost[cell] / (frames + METHODS[cell.method].warmup)))
-            if recording := found.pop('recording', None):
-                processed = summary.frames(recording.events)
-                found |= {
-                    'figures': summary.summarize(recording.events, recording.used,
-                                                 recording.crossed),
-                    'frames': [[f.image, f.latency, f.round_trip] for f in processed],
-                    'differing': bench_model.differing(processed, reference),
-                    'expected': expectation.expected(setup, cell.method, found['rate']),
-                    'example': middle_frame(processed),
-                } | expectation.limits(setup, [found['rate']])[0]
-            grid.save(args.out / 'cells', cell.name, grid.result_of(cell, **found))
+        for _, cells in itertools.groupby(group, lambda cell: cell.rho):
+            seen = run_cells(system, bed, list(cells), calibration, frames, bar)
+            for cell, found in seen.items():
+                if recording := found.pop('recording', None):
+                    found |= judged(recording, cell, found['rate'], setup, reference)
+                grid.save(args.out / 'cells', cell.name, grid.result_of(cell, **found))
+
+
+def judged(recording: Recording, cell: grid.Cell, rate: float, setup: Setup,
+           reference: dict[int, Detections]) -> dict:
+    """Give what a cell's file says of what was seen."""
+    processed = summary.frames(recording.events)
+    return {
+        'figures': summary.summarize(recording.events, recording.used, recording.crossed),
+        'frames': [[f.image, f.latency, f.round_trip] for f in processed],
+        'differing': bench_model.differing(processed, reference),
+        'expected': expectation.expected(setup, cell.method, rate),
+        'example': middle_frame(processed),
+    } | expectation.limits(setup, [rate])[0]
 
 
 def ticker(bar: tqdm, each: float) -> Callable[[int], None]:

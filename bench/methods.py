@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, field
 
-# Frames before those that count. Who decides by itself needs some seconds to see what is best;
-# what that costs is shown by the replay.
+# Frames before those that count, at first and when a method's turn comes again. Who decides by
+# itself needs some seconds to see what is best; what that costs is shown by the replay.
 WARMUP, SETTLING = 10, 60
+WARMUP_AGAIN, SETTLING_AGAIN = 3, 12
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,11 @@ class Method:
     def warmup(self) -> int:
         """Frames before those that count."""
         return warmup(self.adaptive)
+
+    @property
+    def warmup_again(self) -> int:
+        """Frames before those that count when others have had their turn in between."""
+        return SETTLING_AGAIN if self.adaptive else WARMUP_AGAIN
 
 
 def warmup(adaptive: bool) -> int:

@@ -28,7 +28,7 @@ rho = C / D: time of the uint8 input on the link over time of the model on the r
 from the arrival of the image at the device node to its detections (FrameReport); for
 `compressed_topic`, whose node is on the edge, from before JPEG encoding on the robot to the
 detections there. *Camera to listener* adds the image's own way between processes on the robot.
-Medians with the 95 % interval of the median (bootstrap).
+Medians with the 95 % interval of the median (bootstrap). Methods take turns at each rho.
 """
 # Why figures are what they are: people write that, into the folder of the results.
 NOTES = 'notes.md'

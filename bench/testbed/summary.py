@@ -38,14 +38,14 @@ class Frame:
 
 
 def frames(events: Iterable[dict]) -> list[Frame]:
-    """Bring together what belongs to each image that was published after the event `begin`."""
+    """Bring together what belongs to each image that was published between `begin` and `end`."""
     begun = False
     sent: dict[Stamp, dict] = {}
     found: dict[Stamp, Frame] = {}
     heard: dict[Stamp, list[dict]] = {}
     for event in events:
         kind, stamp = event['event'], tuple(event.get('stamp', ()))
-        begun = begun or kind == 'begin'
+        begun = kind == 'begin' or begun and kind != 'end'
         if kind == 'sent' and begun:
             sent[stamp] = event
         elif kind == 'report' and stamp in sent:
@@ -58,24 +58,35 @@ def frames(events: Iterable[dict]) -> list[Frame]:
     return sorted(found.values(), key=lambda frame: frame.report['frame'])
 
 
+def watches(events: Iterable[dict]) -> list[list[dict]]:
+    """Divide the events of one robot into those of each time that it was watched."""
+    found: list[list[dict]] = [[]]
+    for event in events:
+        found[-1].append(event)
+        if event['event'] == 'end':
+            found.append([])
+    return [each for each in found if each]
+
+
 def delivery(events: Sequence[dict]) -> dict[str, int]:
     """
     Count detection messages that are missing, came twice, or came after a newer frame's.
 
     A processed frame of which neither report nor detections came leaves a gap in the numbers.
     """
-    processed = frames(events)
-    numbers = [frame.report['frame'] for frame in processed]
-    stamps = {frame.stamp for frame in processed}
-    order = [tuple(event['stamp']) for event in events if event['event'] == 'detections'
-             and tuple(event['stamp']) in stamps]
-    gaps = max(numbers) - min(numbers) + 1 - len(set(numbers)) if numbers else 0
-    return {
-        'frames': len(processed),
-        'missing': gaps + sum(not frame.heard for frame in processed),
-        'duplicated': sum(max(0, len(frame.heard) - 1) for frame in processed),
-        'reordered': sum(b < a for a, b in zip(order, order[1:])),
-    }
+    found = Counter(frames=0, missing=0, duplicated=0, reordered=0)
+    for each in watches(events):
+        processed = frames(each)
+        numbers = [frame.report['frame'] for frame in processed]
+        stamps = {frame.stamp for frame in processed}
+        order = [tuple(event['stamp']) for event in each if event['event'] == 'detections'
+                 and tuple(event['stamp']) in stamps]
+        gaps = max(numbers) - min(numbers) + 1 - len(set(numbers)) if numbers else 0
+        found += Counter(
+            frames=len(processed), missing=gaps + sum(not frame.heard for frame in processed),
+            duplicated=sum(max(0, len(frame.heard) - 1) for frame in processed),
+            reordered=sum(b < a for a, b in zip(order, order[1:])))
+    return {kind: found[kind] for kind in ('frames', 'missing', 'duplicated', 'reordered')}
 
 
 def percentiles(values: Sequence[float]) -> dict[str, float]:
@@ -133,7 +144,7 @@ def how(report: dict) -> str:
 
 def summarize(events: Sequence[dict], used: dict[str, dict], crossed: Sequence[int]) -> dict:
     """
-    Give the figures of one run.
+    Give the figures of one robot, of all times that it was watched together.
 
     :param used: figures by process between begin and end.
     :param crossed: bytes (up, down) that crossed the link meanwhile, headers included.
@@ -152,8 +163,9 @@ def summarize(events: Sequence[dict], used: dict[str, dict], crossed: Sequence[i
         'fallbacks': dict(Counter(r['reason'] for r in reports if r['fallback'])),
         'bytes_per_frame': sum(r['bytes'] for r in reports) / count,
         'link_bytes_per_frame': {'up': crossed[0] / count, 'down': crossed[1] / count},
-        'images_dropped': reports[-1]['images_dropped'] - reports[0]['images_dropped']
-        if reports else 0,
+        'images_dropped': sum(
+            each[-1].report['images_dropped'] - each[0].report['images_dropped']
+            for each in map(frames, watches(events)) if each),
         'stages_ms': {name: percentiles([r[name] for r in reports])['p50'] for name in (
             'preprocess_ms', 'device_ms', 'send_ms', 'edge_receive_ms', 'edge_wait_ms',
             'edge_compute_ms')},

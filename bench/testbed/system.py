@@ -10,7 +10,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +44,20 @@ class Recording:
     used: dict[str, dict[str, float]] = field(default_factory=dict)
     crossed: tuple[int, int] = (0, 0)
     samples: list[tuple[float, dict[str, usage.Usage]]] = field(default_factory=list)
+
+
+def join(recordings: Sequence[Recording]) -> Recording:
+    """Put together what was seen of a robot at several times."""
+    used: dict[str, dict[str, float]] = {}
+    for recording in recordings:
+        for name, figures in recording.used.items():
+            before = used.get(name, {'cpu': 0.0, 'peak_memory': 0})
+            used[name] = figures | {
+                'cpu': before['cpu'] + figures['cpu'],
+                'peak_memory': max(before['peak_memory'], figures['peak_memory'])}
+    up, down = (sum(r.crossed[way] for r in recordings) for way in (0, 1))
+    return Recording([event for r in recordings for event in r.events], used, (up, down),
+                     [sample for r in recordings for sample in r.samples])
 
 
 class System:

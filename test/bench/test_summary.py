@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from pytest import approx
 
 from testbed import summary
+from testbed.system import Recording, join
 
 REPORT = {'mode': 'offload', 'source': 'edge', 'fallback': False, 'reason': '', 'bytes': 1000,
           'deadline_met': True, 'images_dropped': 0, 'preprocess_ms': 1.0, 'device_ms': 2.0,
@@ -32,7 +33,7 @@ def run(*numbers):
     return [event for n in numbers for event in (image(n), heard(n), report(n))]
 
 
-BEGIN = {'event': 'begin', 't': 0}
+BEGIN, END = {'event': 'begin', 't': 0}, {'event': 'end', 't': 0}
 
 
 def test_only_images_published_after_the_warm_up_count():
@@ -53,6 +54,23 @@ def test_missing_twice_and_reordered_messages_are_counted():
               *run(6)]
     assert summary.delivery(events) == {
         'frames': 6, 'missing': 2, 'duplicated': 1, 'reordered': 1}
+
+
+def test_times_at_which_a_robot_was_watched_are_put_together():
+    """What it did for others in between is neither counted nor missed."""
+    first = Recording([run(0)[0], BEGIN, *run(1, 2), END],
+                      {'edge': {'cpu': 1.0, 'peak_memory': 7}}, (100, 10))
+    second = Recording([*run(40), BEGIN, *run(41), image(42), report(42), END],
+                       {'edge': {'cpu': 2.0, 'peak_memory': 5}}, (200, 20))
+    both = join([first, second])
+    assert [f.report['frame'] for f in summary.frames(both.events)] == [1, 2, 41, 42]
+    assert summary.delivery(both.events) == {
+        'frames': 4, 'missing': 1, 'duplicated': 0, 'reordered': 0}
+    found = summary.summarize(both.events, both.used, both.crossed)
+    assert found['link_bytes_per_frame'] == {'up': 75, 'down': 7.5}
+    assert found['cpu_ms_per_frame'] == {'edge': approx(750)}
+    assert found['peak_memory'] == {'edge': 7}
+    assert found['images_dropped'] == 0
 
 
 def test_figures():
