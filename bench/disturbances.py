@@ -1,10 +1,12 @@
 """What goes wrong with links, edges and robots, on purpose."""
 
 import random
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import bench_model
@@ -50,11 +52,29 @@ def follow(link: Link, trace: traces.Trace) -> Disturbance:
             link.set_up(True)
 
 
-def flood(bed: TestBed, number: int, model: dict[str, object]) -> subprocess.Popen:
-    """Start a flood of tiles from a robot's namespace; end it with SIGINT."""
+@contextmanager
+def flood(bed: TestBed, number: int, model: dict[str, object], rate: float,
+          aside: bool = False) -> Iterator[None]:
+    """
+    Have a robot publish nonsense as tiles.
+
+    :param rate: tiles of 50 kB a second.
+    :param aside: nothing of it reaches the link or the edge: a process on the same robot takes it.
+        Robots that share a core with the mad one are disturbed all the same.
+    """
     identity = bench_model.build(model).identity
-    script = Path(__file__).with_name('testbed') / 'flood.py'
-    return subprocess.Popen(
-        ['env', *(f'{k}={v}' for k, v in ENVIRONMENT.items()), *bed.on_robot(number),
-         sys.executable, str(script), '--namespace', ROBOT.format(number), '--model', identity],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    line = [*bed.on_robot(number), sys.executable,
+            str(Path(__file__).with_name('testbed') / 'flood.py'),
+            '--namespace', ROBOT.format(number), '--model', identity, '--rate', f'{rate:g}']
+    # In a domain of their own nobody else hears them.
+    environment = ENVIRONMENT | ({'ROS_DOMAIN_ID': '69'} if aside else {})
+    running = [subprocess.Popen(['env', *(f'{k}={v}' for k, v in environment.items()), *each],
+                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+               for each in ([line, [*line, '--sink']] if aside else [line])]
+    try:
+        yield
+    finally:
+        for process in running:
+            process.send_signal(signal.SIGINT)
+        for process in running:
+            process.wait()

@@ -35,9 +35,9 @@ RUNS = 4
 FILLING = 2
 LARGEST_MERGE = 4
 # Until a frame is whole again, a robot of which so many frames in a row came to nothing waits for
-# this multiple of a worker's time before it gets more of it, but no longer than that (seconds):
-# frames that never end shall not take the processor from those that do.
-MOST_WASTED, PENANCE, LONGEST_PENANCE = 8, 4.0, 0.05
+# this multiple of a worker's time before it gets more of it, but no longer than that (seconds),
+# where there are others: frames that never end shall not take the processor from those that do.
+MOST_WASTED, PENANCE, LONGEST_PENANCE = 8, 20.0, 0.05
 # Parts of the model (of divided images) that are kept ready, for all robots together.
 PARTS = 4
 
@@ -244,7 +244,7 @@ class EdgeSession:
             finally:
                 with self._turn:
                     robot.busy, now = False, self._clock()
-                    if robot.wasted >= MOST_WASTED:
+                    if robot.wasted >= MOST_WASTED and len(self.robots) > 1:
                         robot.free_at = now + min(PENANCE * (now - begin), LONGEST_PENANCE)
                     self._turn.notify()
 
