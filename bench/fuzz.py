@@ -220,7 +220,7 @@ class Flood:
             'images': (self.victim, '/victim/image')}[name]
         # Arrivals are stamped by the middleware, which may not know the time.
         info = [{'received_timestamp': self.rng.choice((0, time.time_ns(), 2**62))}]
-        self.callback(node, topic)(wrong, *info if name == 'tiles' else ())
+        self.callback(node, topic)(wrong, *info if name in ('tiles', 'acks', 'detections') else ())
 
     def run(self, messages: int, burst: int = 25) -> dict:
         """Flood, burst by burst; between them the nodes spin and the good robot takes pictures."""

@@ -9,6 +9,7 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter as Value
 from rclpy.qos import ReliabilityPolicy, qos_profile_sensor_data
+from rclpy.subscription import MessageInfo
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, LabelInfo
@@ -263,13 +264,13 @@ class DeviceNode(ManagedNode):
         self.session.submit(CameraFrame(conversions.stamp_from(image.header), time.monotonic(),
                                         age, lambda: decode(image)))
 
-    def _on_ack(self, message: TileAck) -> None:
+    def _on_ack(self, message: TileAck, info: MessageInfo) -> None:
         try:
             self.session.on_ack(conversions.ack_from_message(message))
         except TileError as error:
             self.warn(str(error))
 
-    def _on_detections(self, message: Detection2DArray) -> None:
+    def _on_detections(self, message: Detection2DArray, info: MessageInfo) -> None:
         try:
             self.session.on_detections(conversions.stamp_from(message.header),
                                        conversions.detections_from_message(message))

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 
 from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.publisher import Publisher
 from rclpy.qos import ReliabilityPolicy
@@ -18,6 +19,7 @@ from intradp_ros.msg import Tile, TileAck
 from intradp_ros.nodes import conversions, events, models, qos
 from intradp_ros.nodes.managed_node import ManagedNode, run
 from intradp_ros.nodes.parameters import Parameter
+from intradp_ros.nodes.receiver import Apart, Receiver
 from intradp_ros.runtime.edge import EdgeOutlets, EdgeSession
 from intradp_ros.runtime.rolling import Rolling
 from intradp_ros.runtime.wire import Ack, AckState, Stamp
@@ -44,6 +46,7 @@ class Robot:
     """What belongs to one robot's namespace."""
 
     tiles: Subscription
+    receiver: Receiver
     acks: Publisher
     detections: Publisher
     reliable: bool
@@ -71,10 +74,9 @@ class EdgeNode(ManagedNode):
     def start_work(self) -> None:
         """Build the model, then look for robots."""
         detector = models.build(self)
-        self.session = EdgeSession(detector, EdgeOutlets(
-            ack=lambda name, ack: self.post(lambda: self._publish_ack(name, ack)),
-            result=lambda *result: self.post(lambda: self._publish_result(*result)),
-            warn=self.warn), time.monotonic, self.value('workers'))
+        self.session = EdgeSession(
+            detector, EdgeOutlets(self._publish_ack, self._publish_result, self.warn),
+            time.monotonic, self.value('workers'))
         self._work = Rolling(time.monotonic())
         self._labels.publish(conversions.label_info(
             detector.labels, self.value('score_threshold'),
@@ -85,6 +87,8 @@ class EdgeNode(ManagedNode):
         """Free the model and leave the robots."""
         if self.session is None:
             return
+        for robot in self.robots.values():
+            robot.receiver.close()  # a tile that comes now would find no session
         self.session.close()
         self._run_calls()
         self.session = None
@@ -120,12 +124,14 @@ class EdgeNode(ManagedNode):
 
     def _serve(self, name: str, topic: str, reliable: bool) -> None:
         root = topic.removesuffix(TILES)
+        tiles = self.create_subscription(
+            Tile, topic, lambda message, info: self._on_tile(name, message, info),
+            qos.tiles(reliable), callback_group=Apart(),
+            event_callbacks=events.of_subscription(self, topic),
+            qos_overriding_options=qos.overridable())
         self.robots[name] = Robot(
-            self.create_subscription(
-                Tile, topic, lambda message, info: self._on_tile(name, message, info),
-                qos.tiles(reliable),
-                event_callbacks=events.of_subscription(self, topic),
-                qos_overriding_options=qos.overridable()),
+            tiles, Receiver(self, [tiles], lambda error: self.warn(
+                f'robot {name}: cannot take a tile: {type(error).__name__}: {error}')),
             self.create_publisher(TileAck, f'{root}/intradp/acks', qos.ACKS),
             self.create_publisher(Detection2DArray, f'{root}/edge/detections', qos.DETECTIONS),
             reliable, Rolling(time.monotonic()))
@@ -133,6 +139,7 @@ class EdgeNode(ManagedNode):
 
     def _leave(self, name: str) -> None:
         robot = self.robots.pop(name)
+        robot.receiver.close()
         self.destroy_subscription(robot.tiles)
         self.destroy_publisher(robot.acks)
         self.destroy_publisher(robot.detections)
@@ -140,28 +147,36 @@ class EdgeNode(ManagedNode):
             self.session.forget(name)
         self.get_logger().info(f'robot {name} has left')
 
-    # -- messages ------------------------------------------------------------------------------
+    # -- messages: of a robot's receiver, of the session's threads ------------------------------
 
     def _on_tile(self, name: str, message: Tile, info: MessageInfo) -> None:
-        # How long this executor was busy says nothing of the link. Not every middleware stamps
+        # How long this process was busy says nothing of the link. Not every middleware stamps
         # arrivals (0 then), and the wall clock may jump.
         waited = (time.time_ns() - info['received_timestamp']) / 1e9
         self.session.on_tile(name, conversions.tile_from_message(message),
                              waited if 0 < waited < LONGEST_WAIT else 0.0)
 
     def _publish_ack(self, name: str, ack: Ack) -> None:
-        if name not in self.robots:
+        if (robot := self.robots.get(name)) is None:
             return
-        robot = self.robots[name]
-        robot.acks.publish(conversions.message_from_ack(ack))
+        self._publish(robot.acks, conversions.message_from_ack(ack))
         if ack.state is AckState.DONE:
-            for work in (self._work, robot.work):
-                work.add(time.monotonic(), ack.compute_ms)
+            self.post(lambda: [work.add(time.monotonic(), ack.compute_ms)
+                               for work in (self._work, robot.work)])
 
     def _publish_result(self, name: str, stamp: Stamp, detections: Detections) -> None:
-        if name in self.robots:
-            self.robots[name].detections.publish(conversions.message_from_detections(
+        if (robot := self.robots.get(name)) is not None:
+            self._publish(robot.detections, conversions.message_from_detections(
                 detections, conversions.header_from(stamp)))
+
+    def _publish(self, publisher: Publisher, message: TileAck | Detection2DArray) -> None:
+        try:
+            publisher.publish(message)
+        except rclpy_implementation.InvalidHandle:
+            pass  # the robot has just left
+        except rclpy_implementation.RCLError as error:
+            if self.context.ok():
+                self.warn(f'cannot publish: {error}')
 
     def figures(self) -> tuple[bytes, str, dict[str, object]]:
         """Say how it goes."""

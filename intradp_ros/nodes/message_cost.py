@@ -148,7 +148,8 @@ def _reader(size: int = 60_000) -> Iterator[Callable[[], None] | None]:
         node = rclpy.create_node('message_cost', context=context)
         publisher = node.create_publisher(TileMessage, TOPIC, qos.tiles(True))
         acks = node.create_subscription(
-            TileAck, ACKS, conversions.ack_from_message, qos.ACKS, callback_group=Apart())
+            TileAck, ACKS, lambda message, info: conversions.ack_from_message(message), qos.ACKS,
+            callback_group=Apart())
         until = time.monotonic() + TIMEOUT
         while not publisher.get_subscription_count():
             if time.monotonic() > until or reader.poll() is not None:

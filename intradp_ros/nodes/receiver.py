@@ -3,8 +3,9 @@ A thread that takes the messages of some subscriptions as soon as they are there
 
 rclpy's executor looks at all that a node has each time it wakes up: about 0.4 ms of processor
 time a message. A frame that is offered has some sixteen acknowledgements, and on a slow robot
-their handling competes with inference. So they are waited for apart, on a wait set of rcl, which
-is what executors are made of (and `rclpy.wait_for_message`).
+their handling competes with inference; an edge has the tiles of all robots. So they are waited
+for apart, on a wait set of rcl, which is what executors are made of (and
+`rclpy.wait_for_message`).
 """
 
 import threading
@@ -43,7 +44,7 @@ class Receiver:
     Calls the callbacks of subscriptions (made with an `Apart` group) and of their events until it
     is closed.
 
-    They take a message, or an event, alone, and run one at a time, in this thread.
+    They take a message and its MessageInfo, or an event, and run one at a time, in this thread.
 
     :param failed: told of an exception of a callback; the next message is taken all the same.
     """
@@ -60,7 +61,9 @@ class Receiver:
         self._thread.start()
 
     def close(self) -> None:
-        """End the thread; to be done before the subscriptions are destroyed."""
+        """End the thread, once; to be done before the subscriptions are destroyed."""
+        if self._ended.is_set():
+            return
         self._ended.set()
         self._wake.trigger()
         self._thread.join()
@@ -100,10 +103,10 @@ class Receiver:
         """Take all that there is of one."""
         while not self._ended.is_set() and (
                 taken := subscription.handle.take_message(subscription.msg_type, False)):
-            self._call(subscription.callback, taken[0])
+            self._call(subscription.callback, *taken)
 
-    def _call(self, callback: Callable[[object], None], taken: object) -> None:
+    def _call(self, callback: Callable[..., None], *taken: object) -> None:
         try:
-            callback(taken)
+            callback(*taken)
         except Exception as error:  # one message must never end the thread
             self._failed(error)

@@ -216,9 +216,16 @@ class EdgeSession:
 
         So the last tile of a burst is acknowledged too, and no window stays closed.
         """
+        while not self._closed:
+            # Without the lock: nobody waits for the middleware.
+            for name, ack in self._next_acks():
+                self._outlets.ack(name, ack)
+
+    def _next_acks(self) -> list[tuple[str, Ack]]:
+        """Wait for acknowledgements that are due; none at the end."""
         with self._owing:
             while not self._closed:
-                now, wait = self._clock(), None
+                due, now, wait = [], self._clock(), None
                 for robot in self.robots.values():
                     if robot.owed is None:
                         continue
@@ -226,9 +233,12 @@ class EdgeSession:
                     if left > 0:
                         wait = min(left, wait or left)
                         continue
-                    self._outlets.ack(robot.name, robot.owed.ack(AckState.RECEIVING))
+                    due.append((robot.name, robot.owed.ack(AckState.RECEIVING)))
                     robot.last_ack, robot.owed = now, None
+                if due:
+                    return due
                 self._owing.wait(wait)
+            return []
 
     # -- worker threads ------------------------------------------------------------------------
 
