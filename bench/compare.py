@@ -171,6 +171,7 @@ def judged(recording: Recording, cell: grid.Cell, rate: float, setup: Setup,
     """Give what a cell's file says of what was seen."""
     processed = summary.frames(recording.events)
     return {
+        'turns': ROUNDS,
         'figures': summary.summarize(recording.events, recording.used, recording.crossed),
         'frames': [[f.image, f.latency, f.round_trip] for f in processed],
         'differing': bench_model.differing(processed, reference),

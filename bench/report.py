@@ -28,7 +28,7 @@ rho = C / D: time of the uint8 input on the link over time of the model on the r
 from the arrival of the image at the device node to its detections (FrameReport); for
 `compressed_topic`, whose node is on the edge, from before JPEG encoding on the robot to the
 detections there. *Camera to listener* adds the image's own way between processes on the robot.
-Medians with the 95 % interval of the median (bootstrap). Methods take turns at each rho.
+Medians with the 95 % interval of the median (bootstrap).
 """
 # Why figures are what they are: people write that, into the folder of the results.
 NOTES = 'notes.md'
@@ -106,7 +106,10 @@ def section(model: str, cells: Sequence[dict], calibration: dict | None) -> str:
                   f'{calibration["input_bytes"] / 1e3:.0f} kB. From the start of a process to its '
                   f'node being active: {starts(calibration)}; until all had found each other '
                   f'{calibration["discovery_s"]:.1f} s more.', '']
-    lines += ['Median latency in ms by rho; the best lossless one is bold; * may be lossy.', '',
+    turns = {cell.get('turns', 1) for cell in cells if 'figures' in cell}
+    lines += ['Median latency in ms by rho; the best lossless one is bold; * may be lossy.'
+              + (f' Methods took turns, {min(turns)} at each rho.' if min(turns, default=1) > 1
+                 else ''), '',
               row('method', *(f'{rho:g}' for rho in rhos)), row(*['---'] * (len(rhos) + 1))]
     for method in methods:
         star = '' if METHODS[method].lossless else ' *'
