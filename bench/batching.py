@@ -9,13 +9,13 @@ the batches of a model run in turn within one process, times are medians.
 """
 
 import argparse
-import sys
 from statistics import median
 from time import perf_counter
 
 import torch
 from tqdm import tqdm
 
+import command
 import record
 from intradp_ros.model import registry
 from intradp_ros.planning.measure import processor
@@ -84,7 +84,4 @@ def main() -> int:
 
 
 if __name__ == '__main__':
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
+    command.leave(main)

@@ -13,7 +13,6 @@ tried. Times of decisions are measured, in turn within one process, in seconds o
 import argparse
 import os
 import platform
-import sys
 import warnings
 import zlib
 from dataclasses import replace
@@ -25,6 +24,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+import command
 import record
 from intradp_ros.model import registry
 from intradp_ros.model.capture import capture
@@ -158,7 +158,4 @@ def main() -> int:
 
 
 if __name__ == '__main__':
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
+    command.leave(main)

@@ -21,6 +21,7 @@ import torch
 import torchvision
 from tqdm import tqdm
 
+import command
 import record
 from intradp_ros.model import registry
 from intradp_ros.model.capture import capture
@@ -202,7 +203,4 @@ def main() -> int:
 
 
 if __name__ == '__main__':
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
+    command.leave(main)

@@ -7,8 +7,9 @@ Seeds are real: a device and an edge work together over DDS, and what they say t
 recorded. Each message is then mutated, half of them field by field, half as the serialised CDR
 that travels, which the middleware has to read again; and goes to the callback that the node
 itself subscribed with. Tiles arrive at the edge in the namespace of a bad robot; acknowledgements,
-detections, plans and images at a victim's device. Both are nodes like any other, spun by the one
-thread that floods them, so an exception that leaves a callback ends the run.
+detections, plans and images at a victim's device. The thread that floods them calls their
+callbacks itself, so an exception that leaves one ends the run; what the good robot sends goes the
+way of any message.
 """
 
 import argparse
@@ -218,9 +219,11 @@ class Flood:
             'detections': (self.victim, '/victim/edge/detections'),
             'plans': (self.victim, '/victim/intradp/plan'),
             'images': (self.victim, '/victim/image')}[name]
-        # Arrivals are stamped by the middleware, which may not know the time.
-        info = [{'received_timestamp': self.rng.choice((0, time.time_ns(), 2**62))}]
-        self.callback(node, topic)(wrong, *info if name in ('tiles', 'acks', 'detections') else ())
+        # Arrivals are stamped by the middleware, which may not know the time. A Receiver tells
+        # them, the executor does not.
+        info = {'received_timestamp': self.rng.choice((0, time.time_ns(), 2**62))}
+        received = name in ('tiles', 'acks', 'detections')
+        self.callback(node, topic)(wrong, *[info] if received else ())
 
     def run(self, messages: int, burst: int = 25) -> dict:
         """Flood, burst by burst; between them the nodes spin and the good robot takes pictures."""

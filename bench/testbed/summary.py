@@ -59,13 +59,16 @@ def frames(events: Iterable[dict]) -> list[Frame]:
 
 
 def watches(events: Iterable[dict]) -> list[list[dict]]:
-    """Divide the events of one robot into those of each time that it was watched."""
+    """
+    Divide the events of one robot into those of each time that it was watched: from `begin` to the
+    next one, as a message that comes after the end is of the frames before it.
+    """
     found: list[list[dict]] = [[]]
     for event in events:
-        found[-1].append(event)
-        if event['event'] == 'end':
+        if event['event'] == 'begin':
             found.append([])
-    return [each for each in found if each]
+        found[-1].append(event)
+    return found
 
 
 def delivery(events: Sequence[dict]) -> dict[str, int]:
@@ -74,7 +77,7 @@ def delivery(events: Sequence[dict]) -> dict[str, int]:
 
     A processed frame of which neither report nor detections came leaves a gap in the numbers.
     """
-    found = Counter(frames=0, missing=0, duplicated=0, reordered=0)
+    found: Counter[str] = Counter()
     for each in watches(events):
         processed = frames(each)
         numbers = [frame.report['frame'] for frame in processed]
@@ -82,11 +85,11 @@ def delivery(events: Sequence[dict]) -> dict[str, int]:
         order = [tuple(event['stamp']) for event in each if event['event'] == 'detections'
                  and tuple(event['stamp']) in stamps]
         gaps = max(numbers) - min(numbers) + 1 - len(set(numbers)) if numbers else 0
-        found += Counter(
+        found.update(
             frames=len(processed), missing=gaps + sum(not frame.heard for frame in processed),
             duplicated=sum(max(0, len(frame.heard) - 1) for frame in processed),
             reordered=sum(b < a for a, b in zip(order, order[1:])))
-    return {kind: found[kind] for kind in ('frames', 'missing', 'duplicated', 'reordered')}
+    return dict(found)
 
 
 def percentiles(values: Sequence[float]) -> dict[str, float]:

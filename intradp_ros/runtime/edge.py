@@ -8,7 +8,6 @@ divided, the tiles say so, and the edge answers with the detections of its part.
 occupy is bounded: a few frames of the input's and one merge tensor's size.
 """
 
-import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -265,8 +264,9 @@ class EdgeSession:
                 now, wait = self._clock(), None
                 for robot in self.robots.values():
                     if found := robot.next_assembly():
-                        if robot.free_at > now:
-                            wait = min(robot.free_at - now, wait or math.inf)
+                        left = robot.free_at - now
+                        if left > 0:
+                            wait = min(left, wait or left)
                             continue
                         run, assembly = found
                         fresh, assembly.fresh = assembly.fresh, {}
