@@ -208,12 +208,12 @@ def settle(args: argparse.Namespace) -> None:
     now = conditions.host(args)
     # A cell of another commit is as good as one of this one only if its reader knows.
     before = grid.load(args.out, 'host')
-    fixed = ('cpu', 'cores', 'torch', 'robot share of a core', 'seed')
-    differing = [key for key in fixed if before and before[key] != now[key]]
+    fixed = ('cpu', 'cores', 'torch', 'robot share of a core', 'robot slowed by', 'seed')
+    differing = [key for key in fixed if before and before.get(key) != now[key]]
     if differing:
         raise ParameterError(
             f'{args.out} holds results of another run ' + ', '.join(
-                f'({key}: {before[key]}, now {now[key]})' for key in differing)
+                f'({key}: {before.get(key)}, now {now[key]})' for key in differing)
             + ': choose another --out, or remove it')
     commits = dict.fromkeys([*(before['commits'] if before else ()), now.pop('commit')])
     grid.save(args.out, 'host', now | {'commits': list(commits)})

@@ -38,8 +38,9 @@ def host(args: argparse.Namespace) -> dict[str, object]:
         'ros': os.environ.get('ROS_DISTRO', ''), 'rmw': 'rmw_fastrtps_cpp (UDP only)',
         'intradp_ros': version(), 'commit': record.commit(),
         'changed files': len(record.git('status', '--porcelain').splitlines()),
-        'robot share of a core': args.share or robot.share, 'edge cores': list(edge.cores),
-        'seed': args.seed}
+        'robot share of a core': args.share or robot.share,
+        'robot slowed by': 'a real-time process in every millisecond',
+        'edge cores': list(edge.cores), 'seed': args.seed}
 
 
 def bed_of(args: argparse.Namespace, robots: int = 1) -> TestBed:

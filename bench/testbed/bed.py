@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testbed import cpu, network, shell
+from testbed.brake import Brake
 
 PREFIX = 'intradp-bench'
 # Shared memory would carry messages past the link.
@@ -24,7 +25,8 @@ class Processor:
     What a side of the bed may compute with.
 
     `share` is the part of its cores' time that it may use (1.0 is one core; 0: no limit), `cores`
-    are their numbers; one robot takes one of them, robot k the k-th.
+    are their numbers; one robot takes one of them, robot k the k-th. Where each robot has a core
+    of its own the rest is taken away by a `Brake`, else by a control group's quota.
     """
 
     share: float
@@ -69,6 +71,7 @@ class TestBed:
         self._name = f'{PREFIX}-{os.getpid()}'
         self._caches = caches
         self.links: list[network.Link] = []
+        self._brakes: list[Brake] = []
 
     def __enter__(self) -> 'TestBed':
         clean(dead_only=True)
@@ -76,8 +79,13 @@ class TestBed:
             self._edge, self._robots, self.links = network.make(self._name, self.count)
             for link in self.links:
                 link.set_rate(self._rate)
+            alone = self.count <= len(self.robot.cores)
             self._groups = [cpu.make(f'{self._name}-robot{k}', self.robot.share)
-                            if self.robot.share else None for k in range(self.count)]
+                            if self.robot.share and not alone else None
+                            for k in range(self.count)]
+            if self.robot.share and alone:
+                for core in self.robot.cores[:self.count]:
+                    self._brakes.append(Brake(core, self.robot.share))
         except BaseException:
             self.close()
             raise
@@ -88,6 +96,8 @@ class TestBed:
 
     def close(self) -> None:
         """Remove everything; what still runs in the namespaces is killed."""
+        while self._brakes:
+            self._brakes.pop().release()
         network.remove(self._name)
         cpu.remove(self._name)
 

@@ -1,8 +1,9 @@
 """
-A slow processor: a control group that may use only a share of a core's time.
+A share of a processor, for robots that have none to themselves: a control group that may use only
+so much of a core's time.
 
-The share is handed out in slices of 5 ms, so that a computation of some milliseconds already runs
-at the slow processor's speed and not at full speed until its first pause.
+The kernel charges it by the ticks of its clock, so it comes in slices of some milliseconds
+(`brake` has figures).
 """
 
 import time

@@ -174,11 +174,14 @@ def test_loss_and_outages_begin_and_end(bed):
     assert exchange(bed, 100, 10, robot=1)[0] >= 8
 
 
-def test_a_robot_is_slow(bed):
+@pytest.mark.parametrize('robots', [1, 2])
+def test_a_robot_is_slow(allowed, robots):
+    """By a brake where it has a core, by a quota where it shares one."""
     work = 'import time\nb = time.monotonic()\nwhile time.process_time() < 0.5: pass\n' \
            'print(time.monotonic() - b)'
-    done = subprocess.run([*bed.on_robot(), sys.executable, '-c', work], capture_output=True,
-                          text=True, check=True)
+    with TestBed(robots) as bed:
+        done = subprocess.run([*bed.on_robot(), sys.executable, '-c', work], capture_output=True,
+                              text=True, check=True)
     # A quarter of a core, less what the interpreter's start used of the 0.5 s.
     assert float(done.stdout) > 1.4
 
@@ -190,12 +193,28 @@ def test_nodes_on_a_robot_see_how_slow_it_is(bed):
     assert float(done.stdout) == bed.robot.share < 1
 
 
+def shared(robots):
+    """Whether robots share a core."""
+    return robots > len(beds.default_processors(robots)[0].cores)
+
+
+def children(number):
+    """Numbers of a process's children."""
+    return Path(f'/proc/{number}/task/{number}/children').read_text().split()
+
+
+def words(number):
+    """Command line of a process."""
+    return Path(f'/proc/{number}/cmdline').read_text()
+
+
+@pytest.mark.parametrize('robots', [1, 2])
 @pytest.mark.parametrize('end', [signal.SIGINT, signal.SIGKILL])
-def test_nothing_is_left_behind(allowed, end):
+def test_nothing_is_left_behind(allowed, end, robots):
     # Shells have what they run in the background ignore SIGINT.
     script = ('import signal, sys, time\nfrom testbed.bed import TestBed\nimport subprocess\n'
               'signal.signal(signal.SIGINT, signal.default_int_handler)\n'
-              'with TestBed() as bed:\n'
+              f'with TestBed({robots}) as bed:\n'
               '    inside = subprocess.Popen([*bed.on_robot(), "sh", "-c", "echo; sleep 1000"],\n'
               '                              stdout=subprocess.PIPE)\n'
               '    inside.stdout.readline()\n'
@@ -207,8 +226,11 @@ def test_nothing_is_left_behind(allowed, end):
             [str(BENCH), *filter(None, [os.environ.get('PYTHONPATH')])])})
     assert process.stdout.readline() == 'ready\n'
     name = f'{beds.PREFIX}-{process.pid}'
-    assert len(network.names(name)) == 2 and len(cpu.names(name)) == 1
+    assert len(network.names(name)) == robots + 1
+    assert len(cpu.names(name)) == (robots if shared(robots) else 0)
     inside = shell.sh(f'ip netns pids {name}-robot0').split()
+    brakes = [number for number in children(process.pid) if 'testbed.brake' in words(number)]
+    assert len(brakes) == (0 if shared(robots) else robots)
     process.send_signal(end)
     process.wait(20)
     process.stdout.close()
@@ -218,9 +240,9 @@ def test_nothing_is_left_behind(allowed, end):
         beds.clean()
     assert not network.names(name) and not cpu.names(name)
     until = time.monotonic() + 5
-    while any(alive(number) for number in inside) and time.monotonic() < until:
+    while any(alive(number) for number in inside + brakes) and time.monotonic() < until:
         time.sleep(0.05)
-    assert inside and not any(alive(number) for number in inside)
+    assert inside and not any(alive(number) for number in inside + brakes)
 
 
 def alive(number):

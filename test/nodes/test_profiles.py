@@ -71,8 +71,18 @@ def test_what_a_message_takes_of_a_core_that_inference_has_is_measured_beside_in
         end = time.thread_time() + seconds
         while time.thread_time() < end:
             pass
-    found = message_cost.seconds_of_inference(lambda: spend(0.02), lambda: spend(0.05), 0.02)
+    found = message_cost.seconds_of_inference(lambda: spend(0.02), lambda: spend(0.05), 0.02,
+                                               1.0)
     assert found == pytest.approx(0.02, rel=0.5)
+
+
+def test_a_processor_second_takes_longer_where_half_of_the_time_is_taken_away():
+    def half():
+        begin = time.process_time()
+        while time.process_time() < begin + 0.02:
+            pass
+        time.sleep(0.02)
+    assert 1.8 < message_cost.slowness(half)
 
 
 def test_a_robot_with_one_core_pays_for_messages_in_inference(small, monkeypatch):
