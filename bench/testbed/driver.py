@@ -25,7 +25,7 @@ from contextlib import suppress
 import cv2
 import numpy as np
 import rclpy
-from rclpy.executors import ExternalShutdownException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter as Value
 from rclpy.parameter_client import AsyncParameterClient
@@ -97,6 +97,14 @@ class Driver(Node):
         self._unheard: set[tuple[int, int]] = set()  # of these, processed but not heard of
         self._heard: set[tuple[int, int]] = set()
         self._processed = self._warmed = 0
+        # One a node: each has six services, and whatever the executor looks at costs the robot.
+        self._parameter_clients: dict[str, AsyncParameterClient] = {}
+        self._spinner = SingleThreadedExecutor()
+        self._spinner.add_node(self)
+
+    def spin(self, seconds: float) -> None:
+        """Make the callbacks of what has come, or comes within so many seconds."""
+        self._spinner.spin_once(timeout_sec=seconds)
 
     def _on_detections(self, message: Detection2DArray) -> None:
         now = time.monotonic()
@@ -144,7 +152,7 @@ class Driver(Node):
         until = time.monotonic() + patience
         while not (self._publisher.get_subscription_count()
                    and all(map(self.count_publishers, map(self.resolve_topic_name, wanted)))):
-            rclpy.spin_once(self, timeout_sec=0.02)
+            self.spin(0.02)
             if time.monotonic() > until:
                 say('failed', reason=f'no device{" and edge" * edge} within {patience:.0f} s')
                 return
@@ -152,11 +160,14 @@ class Driver(Node):
 
     def set(self, node: str, parameters: dict[str, object]) -> None:
         """Set parameters of a node in this namespace."""
-        client = AsyncParameterClient(self, f'{self.get_namespace().rstrip("/")}/{node}')
+        client = self._parameter_clients.get(node)
+        if client is None:
+            name = f'{self.get_namespace().rstrip("/")}/{node}'
+            client = self._parameter_clients[node] = AsyncParameterClient(self, name)
         refused = ['no answer']
         if client.wait_for_services(30.0):
             done = client.set_parameters([Value(k, value=v) for k, v in parameters.items()])
-            rclpy.spin_until_future_complete(self, done, timeout_sec=30.0)
+            self._spinner.spin_until_future_complete(done, timeout_sec=30.0)
             if done.done():
                 refused = [r.reason for r in done.result().results if not r.successful]
         say('set', refused=refused)
@@ -184,7 +195,7 @@ class Driver(Node):
                 self._pace.sent(now)
                 if warm:
                     self._counted.add(stamp)
-            rclpy.spin_once(self, timeout_sec=min(0.05, max(0.0, self._pace.next - now)))
+            self.spin(min(0.05, max(0.0, self._pace.next - now)))
             if self._warmed + self._processed > processed:
                 processed, progress = self._warmed + self._processed, now
             elif now > progress + 3 * patience:
@@ -197,10 +208,10 @@ class Driver(Node):
         """Hear what is still on its way: what is missing, and then what comes twice."""
         until = time.monotonic() + HEARTBEAT
         while self._unheard and time.monotonic() < until:
-            rclpy.spin_once(self, timeout_sec=0.05)
+            self.spin(0.05)
         until = time.monotonic() + SETTLE
         while time.monotonic() < until:
-            rclpy.spin_once(self, timeout_sec=0.05)
+            self.spin(0.05)
 
 
 def stamp_of(header: Header) -> tuple[int, int]:
@@ -239,7 +250,7 @@ def main() -> int:
                 if command is None:
                     break
                 getattr(node, command.pop('command'))(**command)
-            rclpy.spin_once(node, timeout_sec=0.02)
+            node.spin(0.02)
     node.destroy_node()
     rclpy.try_shutdown()
     return 0
