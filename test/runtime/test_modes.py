@@ -1,5 +1,7 @@
 """Modes: what a plan becomes, what cannot be carried out, and when a plan is made again."""
 
+import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -12,7 +14,7 @@ from intradp_ros.planning.plan import Objective, Setup
 from intradp_ros.planning.profile import estimated
 from intradp_ros.runtime import modes
 from intradp_ros.runtime.experience import Experience
-from intradp_ros.runtime.replan import Replanner, Wish
+from intradp_ros.runtime.replan import PlanningThread, Replanner, Wish
 from intradp_ros.runtime.settings import DeviceSettings
 from intradp_ros.runtime.wire import Report, Stamp
 from intradp_ros.tiling import split
@@ -236,3 +238,31 @@ def test_frames_that_say_nothing_of_the_plan_are_not_noted(profile):
         for _ in range(9):
             replanner.note(report, 1.0)
     assert replanner.decide(profile, wish, link, 0.0, 1.0) is None
+
+
+def test_frames_beside_long_planning_say_nothing_of_their_plan():
+    """On one core they wait for it, whatever their plan."""
+    noted, measuring, measured = [], threading.Event(), threading.Event()
+
+    def profile():
+        measuring.set()
+        measured.wait(10)
+        raise ParameterError('none')
+    thread = PlanningThread(profile, lambda: Wish('frontier'), lambda: (LinkEstimate(), 0.0),
+                            lambda decision: None, lambda text: None)
+    thread._replanner.note = lambda report, now: noted.append(report.latency_ms)
+
+    def report(latency_ms):
+        return Report(Stamp(0, 0, ''), 0, 0, 0, 'frontier', 'local', latency_ms=latency_ms)
+    try:
+        assert measuring.wait(10)
+        thread.note(report(1.0))
+        time.sleep(0.05)
+        measured.set()
+        while thread._alone_since == float('inf'):
+            time.sleep(0.001)
+        thread.note(report(60_000.0))
+        thread.note(report(0.0))
+    finally:
+        thread.close()
+    assert noted == [0.0]
