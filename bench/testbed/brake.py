@@ -32,10 +32,10 @@ class Brake:
             [sys.executable, '-m', 'testbed.brake', str(core), str(share)],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {
                 'PYTHONPATH': os.pathsep.join([above, os.environ.get('PYTHONPATH', '')])})
-        assert self._process.stdout and self._process.stderr
+        assert self._process.stdout
         if not self._process.stdout.readline():
             raise BedError('no real-time process may run here, which a slow robot is made with: '
-                           + self._process.stderr.read().strip()[-300:])
+                           + self._process.communicate()[1].strip()[-300:])
 
     def release(self) -> None:
         """Give the core back."""
