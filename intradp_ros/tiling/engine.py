@@ -22,8 +22,8 @@ from intradp_ros.tiling.wavefront import Planner
 
 # Below about so many multiply-adds (or elements, for operators without) a call costs more than
 # its work.
-LEAST_MACS = {'cpu': 16_000_000, 'cuda': 200_000_000}
-LEAST_ELEMENTS = {'cpu': 100_000, 'cuda': 2_000_000}
+LEAST_MACS = {'cpu': 8_000_000, 'cuda': 200_000_000}
+LEAST_ELEMENTS = {'cpu': 50_000, 'cuda': 2_000_000}
 # States remembered before the memory of them begins anew (6 to 8 KB each): frames of 16 tiles
 # whose timing varies by a fifth need 2400 in 3000 frames.
 PLANS_KEPT = 4_000
