@@ -78,7 +78,8 @@ def calibrate(args: argparse.Namespace, name: str) -> dict:
         active = system.activations()
         starts = {process: active[process] - system.started[process] for process in active}
         system.set({'mode': 'local'})
-        local, = system.watch(frames=15, warmup=5, patience=300.0)
+        # Fresh nodes are slow for some seconds, and D decides the rates of a whole grid.
+        local, = system.watch(frames=40, warmup=20, patience=300.0)
         system.set({'mode': 'offload', 'codec': 'uint8'})
         offload, = system.watch(frames=15, warmup=5, patience=300.0)
     alone, sent = (summary.frames(r.events) for r in (local, offload))

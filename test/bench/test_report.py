@@ -30,12 +30,15 @@ def cell(method, rho, latency):
 
 def test_verdicts_say_wins_and_losses():
     cells = [cell('local', 1.0, 100), cell('offload', 1.0, 120), cell('coacto', 1.0, 80),
-             cell('frontier', 1.0, 60), cell('auto', 1.0, 50), cell('jpeg_offload', 1.0, 52)]
+             cell('frontier', 1.0, 60), cell('auto', 1.0, 50), cell('jpeg_offload', 1.0, 52),
+             cell('compressed_topic', 1.0, 60)]
     lines = {line.split(' | ')[1]: line for line in report.verdicts(cells).splitlines()[2:]}
     assert lines['frontier / best other exact method (coacto)'].endswith('0.75 | 1.03 | yes |')
     assert lines['frontier / best of local, offload, sequential cuts'].endswith('0.65 | yes |')
     assert lines['frontier against the exact bound'].endswith('60.00 ms | 67.50 ms | yes |')
     assert lines['auto / jpeg_offload'].endswith('0.96 | 0.90 | **no** |')
+    # What the robot hears counts there, 5 ms later here.
+    assert lines['auto / compressed_topic'].endswith('0.77 | 0.90 | yes |')
     slower = [cell('local', 2.0, 100), cell('frontier', 2.0, 110)]
     assert '| 2 | frontier / best other exact method (local) | 1.10 | 1.03 | **no** |' \
         in report.verdicts(slower)
@@ -46,13 +49,16 @@ def test_the_table_marks_the_best_lossless_method_and_what_was_not_run():
     cells = [cell('local', 0.5, 100), cell('offload', 0.5, 40), cell('jpeg_offload', 0.5, 20),
              cell('compressed_topic', 0.5, 30),
              grid.result_of(grid.Cell('demo_detector', 0.5, 'frontier'), refused='no such mode')]
-    text = report.section('demo_detector', cells, None)
+    calibration = {'device_ms': 80.0, 'edge_ms': 20.0, 'input_bytes': 9e5, 'start_s': {},
+                   'discovery_s': 0.0}
+    text = report.section('demo_detector', cells, calibration)
     assert '| offload | **40 (' in text and '| local | 100 (' in text
     assert '| jpeg_offload * | 20 (' in text
     # The remote method is judged by what the robot hears, 5 ms later here.
     assert '| compressed_topic * | 35 (' in text
     assert '| frontier | not run |' in text and '- not run: frontier: no such mode' in text
     assert '| *bound of any exact schedule* | 50 |' in text
+    assert f'| *rho with the D of these frames* | {9e5 / cells[0]["rate"] / 0.1:.2f} |' in text
 
 
 def test_a_report_with_plots_is_written_from_a_folder(tmp_path):
