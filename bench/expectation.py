@@ -11,9 +11,10 @@ from intradp_ros.errors import IntraDPError
 from intradp_ros.planning import planners, profile_file
 from intradp_ros.planning.bound import Limits
 from intradp_ros.planning.encodings import encodings
-from intradp_ros.planning.link import Link
+from intradp_ros.planning.link import Link, LinkEstimate
 from intradp_ros.planning.plan import Objective, Plan, Setup, best
 from intradp_ros.planning.planners import frontier
+from intradp_ros.runtime.settings import DeviceSettings
 from testbed.bed import TestBed
 
 # Bytes on the link for each byte of a tile: headers of Ethernet, IP (one a fragment), UDP, RTPS.
@@ -64,7 +65,9 @@ def as_fast_as(setup: Setup, local: float) -> Setup:
 
 def link(setup: Setup, rate: float) -> Link:
     """Describe the bed's link at a rate in bytes a second, with all that it costs."""
-    return setup.device.sending(Link(rate, ROUND_TRIP, overhead=OVERHEAD))
+    message_bytes = LinkEstimate(rate).message_limit(DeviceSettings().message_bytes)
+    return setup.device.sending(Link(rate, ROUND_TRIP, message_bytes=message_bytes,
+                                     overhead=OVERHEAD))
 
 
 def plan(setup: Setup, method: str, rate: float) -> Plan | None:

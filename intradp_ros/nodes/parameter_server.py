@@ -149,11 +149,12 @@ class ParameterServer(Node):
                 return {}
             has = self._has | {p.name: value for p in KEPT
                                if (value := self.get_parameter(p.name).value)}
-            self._replanner.decide(self._profile, Wish(
-                has['mode'], Objective(has['objective'], has['deadline_ms'] / 1e3,
-                                       hedge=modes.HEDGES[has['hedge']]),
-                has['max_map_drop'], has['edge_speedup'], has['message_bytes']),
-                self._link, self._edge_seconds, time.monotonic())
+            wish = Wish(has['mode'], Objective(has['objective'], has['deadline_ms'] / 1e3,
+                                               hedge=modes.HEDGES[has['hedge']]),
+                        has['max_map_drop'], has['edge_speedup'], has['message_bytes'])
+            with self._replanner.working(time.monotonic):
+                self._replanner.decide(self._profile, wish, self._link, self._edge_seconds,
+                                       time.monotonic())
         except IntraDPError as error:
             self._reason = f'cannot plan: {error}'
             return {}

@@ -14,6 +14,11 @@ from dataclasses import dataclass
 
 from intradp_ros.errors import ParameterError
 
+# Bytes of a message on a link that is not known, is slow or loses some; and seconds that a message
+# may take of any other. Each message costs both sides about the same processor time, whatever its
+# size, and whoever waits for it waits for all of it.
+CAUTIOUS_MESSAGE, MESSAGE_SECONDS = 60_000, 0.02
+
 
 @dataclass(frozen=True)
 class Link:
@@ -32,7 +37,7 @@ class Link:
     bandwidth: float
     round_trip: float = 0.0
     message_seconds: float = 0.0
-    message_bytes: int = 60_000
+    message_bytes: int = CAUTIOUS_MESSAGE
     overhead: float = 1.0
     down: float = 0.0
     steps: tuple[tuple[float, float], ...] = ()
@@ -87,11 +92,22 @@ class LinkEstimate:
     frame_bytes: int = 0
     frame_messages: int = 0
 
-    def assumed(self, message_bytes: int = 60_000) -> Link | None:
-        """Give the link that a plan should assume; None while nothing is known."""
+    def message_limit(self, most: int) -> int:
+        """Say how many bytes a message should have at most, of at most `most`."""
+        if self.loss:
+            return min(most, CAUTIOUS_MESSAGE)
+        return min(most, max(CAUTIOUS_MESSAGE, int(MESSAGE_SECONDS * self.goodput)))
+
+    def assumed(self, message_bytes: int = CAUTIOUS_MESSAGE) -> Link | None:
+        """
+        Give the link that a plan should assume; None while nothing is known.
+
+        :param message_bytes: most bytes of a message.
+        """
         if not self.goodput:
             return None
-        return Link(self.goodput, self.round_trip, self.message_cost, message_bytes)
+        return Link(self.goodput, self.round_trip, self.message_cost,
+                    self.message_limit(message_bytes))
 
     def differs(self, other: 'LinkEstimate', factor: float) -> bool:
         """Whether the goodput has moved so far from another estimate's that plans should too."""

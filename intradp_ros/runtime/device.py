@@ -23,7 +23,7 @@ import numpy as np
 
 from intradp_ros.errors import ImageError
 from intradp_ros.model.detector import Detections, Detector, Geometry
-from intradp_ros.planning.link import LinkEstimate, LinkEstimator
+from intradp_ros.planning.link import CAUTIOUS_MESSAGE, LinkEstimate, LinkEstimator
 from intradp_ros.runtime.frontier import Layout, layout, raw_rows
 from intradp_ros.runtime.job import FIRST, Job
 from intradp_ros.runtime.local import finish, head_share, stages
@@ -61,9 +61,9 @@ RETRY_PERIOD = 0.5
 # the first ones in a row, as a link that has become slow is often better soon.
 EXPLORE_PERIOD, LONGEST_EXPLORE_PERIOD = 1.0, 8.0
 FIRST_EXPLORED = 6
-# Where the edge's answer will not be the sooner one, so many messages of such a frame are enough
-# to see what the link carries.
-EXPLORED_MESSAGES = 3
+# Where the edge's answer will not be the sooner one, so many bytes of such a frame are enough to
+# see what the link carries.
+EXPLORED_BYTES = 3 * CAUTIOUS_MESSAGE
 # Parts of the model (of divided images) that are kept ready, the last ones used.
 PARTS = 4
 
@@ -197,7 +197,7 @@ class DeviceSession:
         # Where that seems to be sooner than a local result (the plan may be wrong), nothing shall
         # compete with sending; else the frame must not be late.
         hedge = settings.hedge or not self._link_is_sooner()
-        most = EXPLORED_MESSAGES * settings.message_bytes if hedge else math.inf
+        most = EXPLORED_BYTES if hedge else math.inf
         return replace(settings, way='offload', hedge=hedge, most_bytes=most,
                        split=offload(self._graph))
 
@@ -254,13 +254,13 @@ class DeviceSession:
         """
         job.division = settings.division
         plan = self._layout(settings)
+        message_bytes = self.link().message_limit(settings.message_bytes)
         offer = Offer(job, pixels, plan, self.detector.identity, settings.codec,
-                      settings.message_bytes, lambda: self._sender.flow.rate,
-                      settings.most_bytes)
+                      message_bytes, lambda: self._sender.flow.rate, settings.most_bytes)
         rate = self._sender.flow.rate
         job.offered, job.progress = True, self._clock()
         self._offered = job.progress
-        self._sender.begin(job, offer.next, settings.message_bytes, settings.window_bytes,
+        self._sender.begin(job, offer.next, message_bytes, settings.window_bytes,
                            settings.reliable)
         if job.division:
             self._compute_part(job, pixels, geometry, job.division)

@@ -3,8 +3,8 @@
 import os
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from math import log
 
@@ -43,7 +43,7 @@ class Wish:
     objective: Objective = Objective()
     max_map_drop: float = 0.0
     edge_speedup: float = 10.0
-    message_bytes: int = 60000
+    message_bytes: int = 120000
 
 
 class Replanner:
@@ -58,10 +58,30 @@ class Replanner:
         self._experience = Experience()
         self._factors = Factors()
         self._planned = float('-inf')
+        self._alone_since = float('-inf')
+
+    @contextmanager
+    def working(self, clock: Callable[[], float]) -> Iterator[None]:
+        """
+        Plan, or do whatever else takes the processor, in this.
+
+        :param clock: the one that frames are noted with.
+        """
+        begin, before, self._alone_since = clock(), self._alone_since, float('inf')
+        try:
+            yield
+        finally:
+            end = clock()
+            self._alone_since = end if end - begin > FELT else before
 
     def note(self, report: Report, now: float) -> None:
-        """Take the report of a frame: it says how right the decision was that it was done by."""
+        """
+        Take the report of a frame that has just ended: it says how right the decision was that it
+        was done by.
+        """
         decision = self.decision
+        if now - report.latency_ms / 1e3 < self._alone_since:
+            return  # planning took the processor from it
         # An edge that fails or a frame that is done otherwise says nothing of the plan.
         if decision is not None and report.way == decision.way and not report.fallback:
             seconds = (report.latency_ms - report.queue_ms) / 1e3
@@ -124,16 +144,13 @@ class PlanningThread:
         self._profile, self._wish, self._observed = profile, wish, observed
         self._decided, self._warn = decided, warn
         self._replanner = Replanner()
-        self._alone_since = 0.0
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name='planner', daemon=True)
         self._thread.start()
 
     def note(self, report: Report) -> None:
         """Take the report of a frame; from any one thread."""
-        now = time.monotonic()
-        if now - report.latency_ms / 1e3 >= self._alone_since:
-            self._replanner.note(report, now)
+        self._replanner.note(report, time.monotonic())
 
     def close(self) -> None:
         """
@@ -148,17 +165,15 @@ class PlanningThread:
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
         profile = None
         while not self._ended.is_set():
-            begin, before, self._alone_since = time.monotonic(), self._alone_since, float('inf')
             try:
                 if (wish := self._wish()) is not None:
-                    profile = profile or self._profile()
-                    decision = self._replanner.decide(profile, wish, *self._observed(),
-                                                      time.monotonic())
+                    with self._replanner.working(time.monotonic):
+                        profile = profile or self._profile()
+                        decision = self._replanner.decide(profile, wish, *self._observed(),
+                                                          time.monotonic())
                     if decision is not None and not self._ended.is_set():
                         self._decided(decision)
             except Exception as error:  # a planner must never end the node
                 if not self._ended.is_set():
                     self._warn(f'cannot plan: {type(error).__name__}: {error}')
-            end = time.monotonic()
-            self._alone_since = end if end - begin > FELT else before
             self._ended.wait(PERIOD)

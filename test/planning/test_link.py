@@ -155,3 +155,15 @@ def test_figures_are_read_while_frames_end_on_another_thread():
     finally:
         ended.set()
         thread.join()
+
+
+@pytest.mark.parametrize(('goodput', 'loss', 'most', 'limit'), [
+    (0.0, 0.0, 120000, 60000), (1e6, 0.0, 120000, 60000), (5e6, 0.0, 120000, 100000),
+    (1e8, 0.0, 120000, 120000), (1e8, 0.01, 120000, 60000), (1e8, 0.0, 8000, 8000),
+    (1e8, 0.01, 8000, 8000)])
+def test_messages_are_large_only_where_the_link_is_fast_and_loses_nothing(goodput, loss, most,
+                                                                          limit):
+    estimate = LinkEstimate(goodput, loss=loss)
+    assert estimate.message_limit(most) == limit
+    if goodput:
+        assert estimate.assumed(most).message_bytes == limit

@@ -1,7 +1,5 @@
 """Modes: what a plan becomes, what cannot be carried out, and when a plan is made again."""
 
-import threading
-import time
 from dataclasses import replace
 
 import pytest
@@ -14,7 +12,7 @@ from intradp_ros.planning.plan import Objective, Setup
 from intradp_ros.planning.profile import estimated
 from intradp_ros.runtime import modes
 from intradp_ros.runtime.experience import Experience
-from intradp_ros.runtime.replan import PlanningThread, Replanner, Wish
+from intradp_ros.runtime.replan import Replanner, Wish
 from intradp_ros.runtime.settings import DeviceSettings
 from intradp_ros.runtime.wire import Report, Stamp
 from intradp_ros.tiling import split
@@ -240,30 +238,20 @@ def test_frames_that_say_nothing_of_the_plan_are_not_noted(profile):
     assert replanner.decide(profile, wish, link, 0.0, 1.0) is None
 
 
-def test_frames_beside_long_planning_say_nothing_of_their_plan():
+def test_frames_beside_long_planning_say_nothing_of_their_plan(profile):
     """On one core they wait for it, whatever their plan."""
-    noted, measuring, measured = [], threading.Event(), threading.Event()
+    replanner, wish, link = Replanner(), Wish('frontier'), LinkEstimate(5e6)
+    decision = replanner.decide(profile, wish, link, 0.0, 0.0)
 
-    def profile():
-        measuring.set()
-        measured.wait(10)
-        raise ParameterError('none')
-    thread = PlanningThread(profile, lambda: Wish('frontier'), lambda: (LinkEstimate(), 0.0),
-                            lambda decision: None, lambda text: None)
-    thread._replanner.note = lambda report, now: noted.append(report.latency_ms)
-
-    def report(latency_ms):
-        return Report(Stamp(0, 0, ''), 0, 0, 0, 'frontier', 'local', latency_ms=latency_ms)
-    try:
-        assert measuring.wait(10)
-        thread.note(report(1.0))
-        time.sleep(0.05)
-        measured.set()
-        end = time.monotonic() + 10
-        while thread._alone_since == float('inf') and time.monotonic() < end:
-            time.sleep(0.001)
-        thread.note(report(60_000.0))
-        thread.note(report(0.0))
-    finally:
-        thread.close()
-    assert noted == [0.0]
+    def frames_ending_at(now, seconds):
+        for _ in range(5):
+            replanner.note(Report(Stamp(0, 0, ''), 0, 0, 0, 'frontier', decision.way,
+                                  latency_ms=1e3 * seconds), now)
+        return replanner.decide(profile, wish, link, 0.0, now)
+    slow, times = 9 * decision.seconds, iter([10.0, 11.0, 20.0, 20.001])
+    with replanner.working(lambda: next(times)):
+        assert frames_ending_at(10.5, slow) is None, 'while it works'
+    assert frames_ending_at(11.0 + slow / 2, slow) is None, 'that began while it worked'
+    with replanner.working(lambda: next(times)):
+        pass
+    assert frames_ending_at(20.0 + slow, slow) is not None, 'nobody feels a millisecond'
