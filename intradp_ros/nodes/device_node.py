@@ -205,15 +205,20 @@ class DeviceNode(ManagedNode):
         else:
             decision = self._decision or Decision('offload', '', read['tile_count'],
                                                   read['codec'])
+
+        def settings_of(decision: Decision) -> DeviceSettings:
             # It may have been made for another mode, a second ago; what is lossy ends at once.
-            if self._decision and decision.codec not in codecs:
-                decision = replace(decision, codec=codecs[0])
-            if decision.way == 'divided' and not modes.may_divide(
-                    mode, detector.name, decision.halo_px, max_map_drop):
-                decision = replace(decision, way='offload')
-        if decision.way == 'divided':
-            detector.check_joining()
-        return modes.carried_out(replace(decision, hedge=hedged), base, detector.graph)
+            if not by_hand and not way and self._decision:
+                if decision.codec not in codecs:
+                    decision = replace(decision, codec=codecs[0])
+                if decision.way == 'divided' and not modes.may_divide(
+                        mode, detector.name, decision.halo_px, max_map_drop):
+                    decision = replace(decision, way='offload')
+            if decision.way == 'divided':
+                detector.check_joining()
+            return modes.carried_out(replace(decision, hedge=hedged), base, detector.graph)
+        rival = decision.rival if mode in modes.OURS else None
+        return replace(settings_of(decision), rival=rival and settings_of(rival))
 
     # -- planning without a parameter server (on the planner's thread) -------------------------
 

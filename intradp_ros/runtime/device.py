@@ -64,6 +64,8 @@ FIRST_EXPLORED = 6
 # Where the edge's answer will not be the sooner one, so many bytes of such a frame are enough to
 # see what the link carries.
 EXPLORED_BYTES = 3 * CAUTIOUS_MESSAGE
+# Seconds from one frame that is done as the plan's rival to the next.
+TRIAL_PERIOD = 3.0
 # Parts of the model (of divided images) that are kept ready, the last ones used.
 PARTS = 4
 
@@ -95,6 +97,7 @@ class DeviceSession:
         # Why the edge is not waited for, '' while it answers; and till when it is not believed.
         self.edge_fault = ''
         self._retry = self._offered = float('-inf')
+        self._tried = float('-inf')
         self._explored_late = 0  # frames offered in vain, in a row
         self._local_times = deque(warm_up(self._engine, clock), maxlen=9)
         # Seconds that frames took on the edge, and what the whole model would have taken there.
@@ -176,9 +179,10 @@ class DeviceSession:
         while (frame := self.mailbox.take()) is not None:
             try:
                 wanted, answered = self.settings, self.answered
-                settings = self._explored(wanted)
+                trial = self._trial(wanted)
+                settings = trial or self._explored(wanted)
                 self._process(frame, settings)
-                if settings is not wanted:
+                if settings is not wanted and settings is not trial:
                     self._note_explored(self.answered > answered)
             except ImageError as error:
                 self.rejected += 1
@@ -186,12 +190,26 @@ class DeviceSession:
             except Exception as error:  # one frame must never end the node
                 self._outlets.warn(f'frame failed: {type(error).__name__}: {error}')
 
+    def _trial(self, settings: DeviceSettings) -> DeviceSettings | None:
+        """
+        Give the plan's rival when its turn has come.
+
+        What a way takes changes with all that the processor and the link have to do, and a way
+        that is not in use says nothing of it.
+        """
+        if settings.rival is None or self._clock() < self._tried + TRIAL_PERIOD or \
+                settings.rival.way != 'local' and not self.edge_alive:
+            return None
+        self._tried = self._clock()
+        return settings.rival
+
     def _explored(self, settings: DeviceSettings) -> DeviceSettings:
         doublings = max(0, self._explored_late - FIRST_EXPLORED + 1)
         period = min(EXPLORE_PERIOD * 2 ** min(doublings, 30), LONGEST_EXPLORE_PERIOD)
         if self.edge_fault:
             period = RETRY_PERIOD  # nobody waits: it costs a message now and then
-        if settings.way != 'local' or not settings.explore or \
+        tried = settings.rival is not None and settings.rival.way != 'local'
+        if settings.way != 'local' or not settings.explore or tried and not self.edge_fault or \
                 self._clock() < self._offered + period:
             return settings
         # Where that seems to be sooner than a local result (the plan may be wrong), nothing shall

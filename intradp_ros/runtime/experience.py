@@ -19,7 +19,7 @@ Kind = tuple[str, str, bool]
 LOCAL: Kind = 'local', '', False
 
 # Frames that a ratio is the median of, and how many it takes at least.
-FRAMES, LEAST = 9, 5
+FRAMES, LEAST = 9, 3
 # Seconds for which a frame says something.
 HORIZON = 120.0
 

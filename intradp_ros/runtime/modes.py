@@ -28,6 +28,8 @@ MANUAL = ('local', 'offload', 'split', 'divided')
 # These plan with overlap, and choose by themselves between the two ways to wait.
 OURS = ('frontier', 'auto')
 NAMES = ('auto', *MANUAL, *(name for name in planners.NAMES if name not in MANUAL))
+# A plan of another kind that is expected to take up to this factor longer is tried now and then.
+RIVALRY = 1.5
 # What parameter `hedge` says, as `Objective.hedge`.
 HEDGES = {'auto': None, 'always': True, 'never': False}
 WAYS = ('local', 'offload', 'cut', 'split', 'meeting', 'divided')
@@ -47,7 +49,8 @@ class Decision:
 
     `device_share` is the share of the merge tensor's rows that the device computes ('split'), or
     of the image ('divided', each side with `halo_px` rows of the input beyond its part);
-    `seconds` is what the timeline makes of a frame, 0 where nothing was planned.
+    `seconds` is what the timeline makes of a frame, 0 where nothing was planned. `rival` is of
+    another kind and nearly as good, as far as one knows: a frame now and then shows it.
     """
 
     way: str
@@ -59,6 +62,7 @@ class Decision:
     reason: str = ''
     seconds: float = 0.0
     halo_px: int = 0
+    rival: 'Decision | None' = None
 
     @property
     def kind(self) -> Kind:
@@ -174,6 +178,17 @@ def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,
     known = encodings(device, edge)
     name = 'frontier' if mode == 'auto' else mode
     found: list[tuple[float, int, Decision]] = []
+
+    def judge(plan: Plan, setup: Setup, codec: str) -> None:
+        decision = _nearest(plan, setup, link, objective, codec, hedge)
+        seconds = plan.run(link).latency
+        corrected = seconds * factors.of(plan.kind)
+        reason = (f'{name}: {plan.way}' + (f' at {plan.merge}' if plan.merge else '') +
+                  f', {plan.tiles} tiles, {codec}: {corrected * 1e3:.1f} ms expected at '
+                  f'{link.bandwidth / 1e6:.2f} MB/s, edge {edge_speedup:.1f} times as fast')
+        found.append((corrected, len(found), replace(
+            decision, seconds=seconds, reason='; '.join(filter(None, (reason, decision.reason))))))
+    others: list[tuple[Plan, Setup, str]] = []
     for codec in allowed_codecs(mode, max_map_drop):
         if mode == 'auto' and codec not in known:
             continue
@@ -186,17 +201,19 @@ def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,
             if codec not in shortlists:
                 shortlists[codec] = frontier.shortlist(setup, wanted, link)
             plan = frontier.choose(setup, shortlists[codec], link, wanted, factors.of)
+            other = frontier.runner_up(setup, shortlists[codec], link, plan, factors.of)
+            # Whoever hedges sees what local inference takes in each frame.
+            if other is not None and objective.goal == 'latency' and not hedge:
+                others.append((other, setup, codec))
         else:
             plan = planners.find(name).plan(setup, link, wanted)
-        decision = _nearest(plan, setup, link, objective, codec, hedge)
-        seconds = plan.run(link).latency
-        corrected = seconds * factors.of(plan.kind)
-        reason = (f'{name}: {plan.way}' + (f' at {plan.merge}' if plan.merge else '') +
-                  f', {plan.tiles} tiles, {codec}: {corrected * 1e3:.1f} ms expected at '
-                  f'{link.bandwidth / 1e6:.2f} MB/s, edge {edge_speedup:.1f} times as fast')
-        found.append((corrected, len(found), replace(
-            decision, seconds=seconds, reason='; '.join(filter(None, (reason, decision.reason))))))
-    return min(found)[2]
+        judge(plan, setup, codec)
+    best, _, decision = min(found)
+    for rival in others:
+        judge(*rival)
+    near = [item for item in found
+            if item[0] <= RIVALRY * best and item[2].kind != decision.kind]
+    return replace(decision, rival=min(near)[2]) if near else decision
 
 
 def halo_allowed(model: str, map_drop: float) -> int | None:

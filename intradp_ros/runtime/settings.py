@@ -20,7 +20,8 @@ class DeviceSettings:
     `division` on the device, to the end. With `hedge` the device goes on to a result of its own
     while the edge works, and the first one counts; else it waits as long as that makes sense.
     With `explore` way 'local' is a plan for the link as it is now, not a wish: see EXPLORE_PERIOD
-    in `device`; such frames offer about `most_bytes` of their input.
+    in `device`; such frames offer about `most_bytes` of their input. Now and then a frame is done
+    by `rival`, to see whether it is the better way.
     """
 
     mode: str = 'offload'
@@ -37,6 +38,7 @@ class DeviceSettings:
     split: Split = Split(0, 0, 0)
     division: Division | None = None
     plan: int = 0
+    rival: 'DeviceSettings | None' = None
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,11 @@ from intradp_ros.model import zoo
 from intradp_ros.planning import planners, ways
 from intradp_ros.planning.link import Link, LinkEstimate
 from intradp_ros.planning.plan import Objective, Setup
+from intradp_ros.planning.planners.frontier import TOLERANCE
 from intradp_ros.planning.profile import estimated
 from intradp_ros.runtime import modes
 from intradp_ros.runtime.experience import Experience
+from intradp_ros.runtime.modes import RIVALRY
 from intradp_ros.runtime.replan import Replanner, Wish
 from intradp_ros.runtime.settings import DeviceSettings
 from intradp_ros.runtime.wire import Report, Stamp
@@ -190,6 +192,44 @@ def test_what_frames_took_corrects_the_plan(profile):
     assert replanner.decide(profile, wish, link, 0.0, 2.0) is None
     third = replanner.decide(profile, wish, link, 0.0, 130.0)
     assert (third.way, third.merge) == (first.way, first.merge)
+
+
+def test_a_rival_is_of_another_kind_and_nearly_as_good(profile):
+    hedged = modes.decide('frontier', profile, 10.0, Link(5e6, 0.004), Objective(), 0.0, {})
+    assert hedged.hedge and hedged.rival is None, 'it shows what local inference takes'
+    profile = replace(profile, message_compute=1e-4)
+    for mode in ('frontier', 'auto'):
+        decision = modes.decide(mode, profile, 10.0, Link(5e6, 0.004), Objective(), 0.01)
+        assert decision.rival is None, 'without a shortlist there is nothing to choose from'
+        decision = modes.decide(mode, profile, 10.0, Link(5e6, 0.004), Objective(), 0.01, {})
+        rival = decision.rival
+        assert rival.kind != decision.kind
+        assert decision.seconds * (1 - 2 * TOLERANCE) < rival.seconds < RIVALRY * decision.seconds
+        assert rival.codec in modes.allowed_codecs(mode, 0.01) and rival.rival is None
+    slow_link = modes.decide('frontier', profile, 10.0, Link(1e3, 0.004), Objective(), 0.0, {})
+    assert slow_link.way == 'local' and slow_link.rival is None
+    saving = Objective('energy')
+    assert modes.decide('frontier', profile, 10.0, Link(5e6), saving, 0.0, {}).rival is None
+    assert modes.decide('cic', profile, 10.0, Link(5e6, 0.004), Objective(), 0.0, {}).rival is None
+
+
+def test_frames_of_the_rival_are_held_against_its_own_plan(profile):
+    """The edge looks worse than local inference at first, and frames show that it is not."""
+    profile = replace(profile, message_compute=1e-4)
+    replanner, wish, link = Replanner(), Wish('frontier'), LinkEstimate(5e6)
+    first = replanner.decide(profile, wish, link, 0.0, 0.0)
+    rival = first.rival
+
+    def note(decision, factor, now):
+        report = Report(Stamp(0, 0, ''), 0, 0, way=decision.way, merge=decision.merge,
+                        tiles=decision.tile_count if decision.kind[2] else 1,
+                        latency_ms=1e3 * factor * decision.seconds)
+        for _ in range(9):
+            replanner.note(report, now)
+    note(first, 2.0, 1.0)
+    note(rival, 0.5, 1.0)
+    second = replanner.decide(profile, wish, link, 0.0, 1.0)
+    assert second.kind == rival.kind and second.seconds == rival.seconds
 
 
 def test_what_tiles_take_says_nothing_of_ways_without():

@@ -8,7 +8,7 @@ import time
 import pytest
 from links import Pair
 
-from intradp_ros.runtime.device import FIRST_EXPLORED
+from intradp_ros.runtime.device import FIRST_EXPLORED, TRIAL_PERIOD
 from intradp_ros.tiling import split
 from intradp_ros.tiling.rows import union
 
@@ -248,6 +248,25 @@ def test_a_plan_for_local_inference_still_looks_at_the_link(detector, photograph
     # Of the first one a part, as it may be in vain.
     sent = [report.bytes for report in reports if report.way == 'offload']
     assert sent[0] < detector.input_bytes and reports[0].hedged
+
+
+@pytest.mark.parametrize('ways', [('local', 'offload'), ('offload', 'local')])
+def test_a_frame_now_and_then_is_done_by_the_plans_rival(detector, photograph, expected, ways):
+    way, other = ways
+    with Pair(detector, mode='frontier', way=way, explore=True, deadline_ms=LONG) as pair:
+        pair.device.settings = dataclasses.replace(
+            pair.device.settings, rival=dataclasses.replace(pair.device.settings, way=other))
+        begin, seen = time.monotonic(), []
+        while time.monotonic() < begin + TRIAL_PERIOD + 0.5:
+            result = pair.process(photograph)
+            seen.append(result.report.way)
+            assert not result.detections.differs(expected)
+        assert seen.count(other) == 2 and seen.count(way) > 0
+        if other != 'local':
+            # Nobody waits for an edge that is not there, and the link is looked at as ever.
+            pair.matched = False
+            seen = [pair.process(photograph).report for _ in range(3)]
+            assert all(report.source == 'device' for report in seen)
 
 
 def test_an_edge_that_makes_frames_late_is_offered_fewer_of_them(detector, photograph):

@@ -123,6 +123,17 @@ def choose(setup: Setup, candidates: Sequence[Plan], link: Link, objective: Obje
     return min(near(near(candidates, link), slow), key=lambda plan: judged(plan, link)[-1])
 
 
+def runner_up(setup: Setup, candidates: Sequence[Plan], link: Link, best: Plan,
+              factor: Callable[[tuple[str, str, bool]], float]) -> Plan | None:
+    """
+    Give the plan of another kind than the best one that comes next, by latency; None without one.
+
+    :param factor: as for `choose`.
+    """
+    others = [plan for plan in candidates if plan.kind != best.kind]
+    return min(others, key=lambda plan: plan.run(link).latency * factor(plan.kind), default=None)
+
+
 @dataclass(frozen=True)
 class Table:
     """Plans for a grid of bandwidths, so that re-planning is a look-up."""
