@@ -18,10 +18,15 @@ from statistics import median
 Kind = tuple[str, str, bool]
 LOCAL: Kind = 'local', '', False
 
-# Frames that a ratio is the median of, and how many it takes at least.
-FRAMES, LEAST = 9, 3
-# Seconds for which a frame says something.
-HORIZON = 120.0
+# Seconds that a ratio is the median of, the same for all ways: a processor that was slow for a
+# moment was so for whichever way was in use then, and says nothing against that.
+WINDOW = 20.0
+# Frames that it takes at least; a way that had fewer has its last ones, up to so many, and for so
+# many seconds.
+LEAST, FEW, HORIZON = 3, 9, 120.0
+# When the last few frames differ from the window's by this factor, something has happened.
+SUDDEN = 2.0
+MOST_FRAMES = 1000
 
 
 @dataclass(frozen=True)
@@ -68,13 +73,18 @@ class Experience:
         :param now: seconds of the clock that `factors` is asked with.
         """
         if planned > 0 and seen > 0:
-            self._seen.setdefault(kind, deque(maxlen=FRAMES)).append((now, seen / planned))
+            self._seen.setdefault(kind, deque(maxlen=MOST_FRAMES)).append((now, seen / planned))
 
     def factors(self, now: float) -> Factors:
         """Give what plans are to be multiplied by."""
         found = {}
         for key, seen in tuple(self._seen.items()):
-            ratios = [ratio for at, ratio in tuple(seen) if at >= now - HORIZON]
-            if len(ratios) >= LEAST:
-                found[key] = median(ratios)
+            frames = tuple(seen)
+            last = [ratio for at, ratio in frames[-FEW:] if at >= now - HORIZON]
+            if len(last) < LEAST:
+                continue
+            recent = [ratio for at, ratio in frames if at >= now - WINDOW]
+            usual = median(recent) if len(recent) > FEW else median(last)
+            sudden = not 1 / SUDDEN < median(last) / usual < SUDDEN
+            found[key] = median(last) if sudden else usual
         return Factors(found)

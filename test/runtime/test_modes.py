@@ -251,6 +251,22 @@ def test_what_tiles_take_says_nothing_of_ways_without():
         'one frame says little'
 
 
+def test_a_slow_moment_says_nothing_against_the_way_that_was_in_use_then():
+    experience, way, rival = Experience(), ('local', '', False), ('cut', 'conv', False)
+    for tenth in range(300):  # ten frames a second, every 3 s one of the rival
+        now = tenth / 10
+        experience.note(way if tenth % 30 else rival, 1.0, 1.5 if 250 <= tenth else 1.0, now)
+    factors = experience.factors(30.0)
+    assert factors.of(way) == factors.of(rival) == 1.0
+    for tenth in range(300, 400):
+        experience.note(way, 1.0, 1.5, tenth / 10)
+    assert experience.factors(40.0).of(way) == 1.5, 'it lasts'
+    for _ in range(9):
+        experience.note(way, 1.0, 4.0, 40.0)
+    assert experience.factors(40.0).of(way) == 4.0, 'that is no moment'
+    assert experience.factors(200.0).seen == {}
+
+
 def test_figures_that_tremble_do_not_have_plans_made_again(profile):
     """New ones at once, those that moved by more than a tenth after a while."""
     replanner, wish, link = Replanner(), Wish('frontier'), LinkEstimate(5e6)
