@@ -213,3 +213,17 @@ def test_a_fixed_split_sends_its_share_on_every_link(demo_setup, share, tiles):
                 demo_setup.tensor_bytes(merge) * own / rows)
             assert sent(demo_setup, frame, 'raw') == pytest.approx(
                 demo_setup.input_bytes * (height - begin) / height)
+
+
+def test_only_tensors_smaller_than_all_before_are_met_at(demo_setup):
+    found = frontier.merge_tensors(demo_setup, Objective())
+    sizes = [demo_setup.tensor_bytes(t.id) for t in found]
+    everything = frontier.merge_tensors(demo_setup, Objective('energy'))
+    assert sizes == sorted(set(sizes), reverse=True) and sizes[0] < demo_setup.input_bytes
+    assert 0 < len(found) < len(everything)
+    # An edge slower than the device may gain by a later one.
+    slow = dataclasses.replace(demo_setup, edge=demo_setup.device.scaled(2.0))
+    assert frontier.merge_tensors(slow, Objective()) == everything
+    link = Link(5e6, 0.004)
+    best = min(ways.streamed(demo_setup, t.id, 4, 'x').run(link).latency for t in everything)
+    assert best == min(ways.streamed(demo_setup, t.id, 4, 'x').run(link).latency for t in found)

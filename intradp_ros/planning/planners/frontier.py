@@ -25,6 +25,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import exp, log
 
+from intradp_ros.model.graph import Tensor
 from intradp_ros.planning import ways
 from intradp_ros.planning.link import Link
 from intradp_ros.planning.plan import Objective, Plan, Setup, cost
@@ -62,7 +63,7 @@ def plans(setup: Setup, objective: Objective) -> list[Plan]:
     elif objective.energy_cap:
         hedges = (False, True)
     found = [ways.local(setup, 'frontier')]
-    merges = [t for t in candidates(graph) if setup.tensor_bytes(t.id) < setup.input_bytes]
+    merges = merge_tensors(setup, objective)
     for hedge in hedges:
         for tiles in counts:
             found.append(ways.streamed(setup, graph.input, tiles, 'frontier', hedge))
@@ -78,6 +79,23 @@ def plans(setup: Setup, objective: Objective) -> list[Plan]:
     if objective.halo is not None:
         found += [ways.divided(setup, share / SHARES, objective.halo, min(16, counts[-1]),
                                'frontier') for share in range(1, SHARES)]
+    return found
+
+
+def merge_tensors(setup: Setup, objective: Objective) -> list[Tensor]:
+    """
+    Give the tensors to meet at: those smaller than the input, and, where it is latency that counts
+    and the edge is the faster one, smaller than any before (a later one that is not has both the
+    slower side and the link do more).
+    """
+    found: list[Tensor] = []
+    least = setup.input_bytes
+    alone = objective.goal == 'latency' and setup.edge.total <= setup.device.total
+    for tensor in candidates(setup.graph):
+        size = setup.tensor_bytes(tensor.id)
+        if size < least:
+            found.append(tensor)
+            least = size if alone else least
     return found
 
 
