@@ -27,11 +27,12 @@ HYSTERESIS = 1.25
 LESSON_PERIOD, LESSON_HYSTERESIS = 5.0, 1.1
 # The edge's speed is taken in steps of this factor: what is prepared for one serves for long, and
 # plans depend little on a part of the frame that takes little of its time.
-STEP = 2 ** 0.5
+STEP = 2.0
 MOST_SHORTLISTS = 16
 # Frames go first: the planner's thread has a priority of its own, and gives Python's lock away
-# sooner (seconds) than by default. With 5 ms a frame beside planning took a fifth longer.
-NICE, SWITCH_INTERVAL = 10, 5e-4
+# sooner (seconds) than by default. With 5 ms a frame beside planning took a fifth longer. With a
+# tenth of the core (10) the first plan with JPEG came after more than 10 s on a quarter of one.
+NICE, SWITCH_INTERVAL = 5, 5e-4
 # Planning that takes longer (seconds) takes it from the frames beside it, on one core: three times
 # what they take without it were seen. They say nothing of their plan.
 FELT = 0.02
