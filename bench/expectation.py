@@ -86,17 +86,22 @@ def expected(setup: Setup, method: str, rate: float) -> dict[str, object] | None
             'merge': found.merge, 'tiles': found.tiles}
 
 
-def done(setup: Setup, way: str, merge: str, tiles: int, rate: float) -> dict[str, object]:
+def plan_done(setup: Setup, way: str, merge: str, tiles: int, rate: float) -> Plan:
     """
-    Give what the timeline says of frames that were done in a certain way, as `expected`.
+    Give the plan of frames that were done in a certain way.
 
     :param way, merge, tiles: as in FrameReport.
     """
     kind = way, '' if way in ('local', 'offload', 'divided') else merge
     found = [p for p in frontier.plans(setup, Objective()) if p.kind[:2] == kind]
     nearest = min(abs(p.tiles - max(1, tiles)) for p in found)
-    taken = best(setup, [p for p in found if abs(p.tiles - max(1, tiles)) == nearest],
-                 link(setup, rate), Objective())
+    return best(setup, [p for p in found if abs(p.tiles - max(1, tiles)) == nearest],
+                link(setup, rate), Objective())
+
+
+def done(setup: Setup, way: str, merge: str, tiles: int, rate: float) -> dict[str, object]:
+    """Give what the timeline says of such frames, as `expected`."""
+    taken = plan_done(setup, way, merge, tiles, rate)
     return {'latency_ms': taken.run(link(setup, rate)).latency * 1e3, 'way': taken.way,
             'merge': taken.merge, 'tiles': taken.tiles}
 

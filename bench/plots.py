@@ -8,6 +8,7 @@ import matplotlib
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
+from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter  # noqa: E402
 
 import expectation  # noqa: E402
 from intradp_ros.planning import picture  # noqa: E402
@@ -74,14 +75,19 @@ def distributions(model: str, cells: Sequence[dict], path: Path) -> Picture:
                 axes.step(times, np.arange(1, len(times) + 1) / len(times), where='post',
                           label=cell['method'], color=COLOURS[cell['method']])
         axes.set(xscale='log', xlabel='latency, ms', title=f'rho {rho:g}')
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(ScalarFormatter())
+        axes.xaxis.set_minor_formatter(NullFormatter())
     charts[0][0].set_ylabel('share of frames')
     charts[0][-1].legend(fontsize=6, bbox_to_anchor=(1.02, 1), loc='upper left')
     return save(figure, path, f'{model}: distribution of latency')
 
 
 def gantt(setup, cell: dict, path: Path) -> Picture:
-    """Draw the frame of median latency beside the one that its planner expected."""
-    plan = expectation.plan(setup, cell['method'], cell['rate'])
+    """Draw the frame of median latency beside what the timeline makes of such a frame."""
+    frame = cell['example']
+    plan = expectation.plan_done(setup, frame['way'], frame['merge'], frame['tiles'],
+                                 cell['rate'])
     simulated = plan.run(expectation.link(setup, cell['rate']))
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 2.6), sharex=True, sharey=True)
     places = {'edge': 0, 'uplink': 1, 'device': 2}
@@ -90,12 +96,12 @@ def gantt(setup, cell: dict, path: Path) -> Picture:
         if task.resource in places:
             left.broken_barh([(span.begin * 1e3, (span.end - span.begin) * 1e3)],
                              (places[task.resource] - 0.4, 0.8), edgecolor='white')
-    for resource, begin, length in measured_spans(cell['example']):
+    for resource, begin, length in measured_spans(frame):
         right.broken_barh([(begin, length)], (places[resource] - 0.4, 0.8), color='tab:orange')
     for axes, title in ((left, f'simulated: {simulated.latency * 1e3:.0f} ms'),
-                        (right, f'measured: {cell["example"]["latency_ms"]:.0f} ms')):
+                        (right, f'measured: {frame["latency_ms"]:.0f} ms')):
         axes.set(yticks=list(places.values()), yticklabels=list(places), xlabel='ms',
-                 title=f'{cell["method"]}, {title}')
+                 title=f'{cell["method"]} ({frame["way"]}), {title}')
     return save(figure, path, f'{cell["model"]}, rho {cell["rho"]:g}: a frame of '
                 f'{cell["method"]}, simulated and measured (measured: durations of its report; '
                 "there is no common clock, so the edge's are put where they can be)")
