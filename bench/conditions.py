@@ -60,7 +60,8 @@ def running(args: argparse.Namespace, model: dict[str, object], robots: int = 1,
     bench_model.draw_images(images, args.seed)
     with bed_of(args, robots) as bed, \
             System(bed, args.out / 'logs' / (label or topology), model, images,
-                   {'deadline_ms': NO_DEADLINE}, topology, servers) as system:
+                   {'deadline_ms': NO_DEADLINE, 'message_bytes': expectation.MESSAGE_BYTES},
+                   topology, servers) as system:
         yield bed, system
 
 

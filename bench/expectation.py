@@ -14,13 +14,14 @@ from intradp_ros.planning.encodings import encodings
 from intradp_ros.planning.link import Link, LinkEstimate
 from intradp_ros.planning.plan import Objective, Plan, Setup, best
 from intradp_ros.planning.planners import frontier
-from intradp_ros.runtime.settings import DeviceSettings
 from testbed.bed import TestBed
 
 # Bytes on the link for each byte of a tile: headers of Ethernet, IP (one a fragment), UDP, RTPS.
 OVERHEAD = 1.028
 # Seconds: an empty message there and its acknowledgement, in the bed.
 ROUND_TRIP = 2e-3
+# Most bytes of a message there: the default is for links that are not known.
+MESSAGE_BYTES = 120000
 
 
 def measure(bed: TestBed, model: dict[str, object], budget: float) -> tuple[Path, Path]:
@@ -65,7 +66,7 @@ def as_fast_as(setup: Setup, local: float) -> Setup:
 
 def link(setup: Setup, rate: float) -> Link:
     """Describe the bed's link at a rate in bytes a second, with all that it costs."""
-    message_bytes = LinkEstimate(rate).message_limit(DeviceSettings().message_bytes)
+    message_bytes = LinkEstimate(rate).message_limit(MESSAGE_BYTES)
     return setup.device.sending(Link(rate, ROUND_TRIP, message_bytes=message_bytes,
                                      overhead=OVERHEAD))
 

@@ -46,7 +46,7 @@ class Wish:
     objective: Objective = Objective()
     max_map_drop: float = 0.0
     edge_speedup: float = 10.0
-    message_bytes: int = 120000
+    message_bytes: int = 60000
 
 
 class Replanner:

@@ -29,7 +29,7 @@ class DeviceSettings:
     tile_count: int = 8
     codec: str = 'uint8'
     deadline_ms: float = 300.0
-    message_bytes: int = 120000
+    message_bytes: int = 60000
     window_bytes: int = 0
     reliable: bool = False
     hedge: bool = False
