@@ -12,7 +12,7 @@ from intradp_ros.planning import planners, profile_file
 from intradp_ros.planning.bound import Limits
 from intradp_ros.planning.encodings import encodings
 from intradp_ros.planning.link import Link, LinkEstimate
-from intradp_ros.planning.plan import Objective, Plan, Setup, best
+from intradp_ros.planning.plan import Objective, Plan, Setup, best, kind_of
 from intradp_ros.planning.planners import frontier
 from testbed.bed import TestBed
 
@@ -93,8 +93,9 @@ def plan_done(setup: Setup, way: str, merge: str, tiles: int, rate: float) -> Pl
 
     :param way, merge, tiles: as in FrameReport.
     """
-    kind = way, '' if way in ('local', 'offload', 'divided') else merge
-    found = [p for p in frontier.plans(setup, Objective()) if p.kind[:2] == kind]
+    kind = kind_of(way, merge, tiles)[:2]
+    # For throughput no tensor is ruled out.
+    found = [p for p in frontier.plans(setup, Objective('throughput')) if p.kind[:2] == kind]
     nearest = min(abs(p.tiles - max(1, tiles)) for p in found)
     return best(setup, [p for p in found if abs(p.tiles - max(1, tiles)) == nearest],
                 link(setup, rate), Objective())

@@ -193,7 +193,6 @@ class DeviceNode(ManagedNode):
         hedge, goal = read.pop('hedge'), read.pop('objective')
         read.pop('edge_speedup')
         max_map_drop = read.pop('max_map_drop')
-        codecs = modes.allowed_codecs(mode, max_map_drop)
         by_hand = mode in modes.MANUAL
         hedged = (mode in modes.OURS or hedge == 'always') and modes.hedges(
             Objective(goal, hedge=modes.HEDGES[hedge]), processor.is_shared())
@@ -203,22 +202,12 @@ class DeviceNode(ManagedNode):
             decision = Decision(mode if by_hand else way, merge, read['tile_count'],
                                 read['codec'], share, halo_px=halo)
         else:
-            decision = self._decision or Decision('offload', '', read['tile_count'],
-                                                  read['codec'])
-
-        def settings_of(decision: Decision) -> DeviceSettings:
-            # It may have been made for another mode, a second ago; what is lossy ends at once.
-            if not by_hand and not way and self._decision:
-                if decision.codec not in codecs:
-                    decision = replace(decision, codec=codecs[0])
-                if decision.way == 'divided' and not modes.may_divide(
-                        mode, detector.name, decision.halo_px, max_map_drop):
-                    decision = replace(decision, way='offload')
-            if decision.way == 'divided':
-                detector.check_joining()
-            return modes.carried_out(replace(decision, hedge=hedged), base, detector.graph)
-        rival = decision.rival if mode in modes.OURS else None
-        return replace(settings_of(decision), rival=rival and settings_of(rival))
+            decision = modes.allowed(self._decision, mode, detector.name, max_map_drop) \
+                if self._decision else \
+                Decision('offload', '', read['tile_count'], read['codec'])
+        if decision.way == 'divided':
+            detector.check_joining()
+        return modes.carried_out(replace(decision, hedge=hedged), base, detector.graph)
 
     # -- planning without a parameter server (on the planner's thread) -------------------------
 

@@ -149,12 +149,18 @@ class Plan:
 
     @property
     def kind(self) -> tuple[str, str, bool]:
-        """
-        Way ("streamed" left out) and merge tensor ('' for the input), as nodes name them, and
-        whether there are several tiles.
-        """
-        way = self.way.removeprefix('streamed ')
-        return way, '' if way in ('offload', 'divided') else self.merge, self.tiles > 1
+        """As `kind_of` has it."""
+        return kind_of(self.way, self.merge, self.tiles)
+
+
+def kind_of(way: str, merge: str, tiles: int) -> tuple[str, str, bool]:
+    """
+    Give what tells plans, decisions and frames apart: way ("streamed" left out), merge tensor
+    ('' where none is met at, whatever is named), and whether there are several tiles.
+    """
+    way = way.removeprefix('streamed ')
+    return (way, '' if way in ('local', 'offload', 'divided') else merge,
+            way != 'local' and tiles > 1)
 
 
 class Planner(Protocol):

@@ -9,13 +9,14 @@ carried out, and the reason says so.
 """
 
 from dataclasses import dataclass, replace
+from operator import itemgetter
 
 from intradp_ros.errors import IntraDPError, ParameterError
 from intradp_ros.model.graph import Graph
 from intradp_ros.planning import planners
 from intradp_ros.planning.encodings import encodings
 from intradp_ros.planning.link import Link
-from intradp_ros.planning.plan import Objective, Plan, Setup
+from intradp_ros.planning.plan import Objective, Plan, Setup, kind_of
 from intradp_ros.planning.planners import frontier
 from intradp_ros.planning.profile import Profile
 from intradp_ros.runtime.edge import LARGEST_MERGE
@@ -67,7 +68,7 @@ class Decision:
     @property
     def kind(self) -> Kind:
         """As `Plan.kind`."""
-        return self.way, self.merge, self.way != 'local' and self.tile_count > 1
+        return kind_of(self.way, self.merge, self.tile_count)
 
 
 def settings_of(plan: Plan, graph: Graph, codec: str = 'uint8', hedge: bool = False) -> Decision:
@@ -103,7 +104,7 @@ def settings_of(plan: Plan, graph: Graph, codec: str = 'uint8', hedge: bool = Fa
 
 def carried_out(decision: Decision, base: DeviceSettings, graph: Graph) -> DeviceSettings:
     """
-    Give the settings of a session that does what was decided.
+    Give the settings of a session that does what was decided; the rival hedges as it does.
 
     :raises ParameterError: for a merge tensor that the model does not have, or when it cannot be
         divided so.
@@ -119,8 +120,10 @@ def carried_out(decision: Decision, base: DeviceSettings, graph: Graph) -> Devic
         chosen = split.at(graph, decision.merge, share)
         if decision.way == 'meeting' and chosen.merge == graph.input:  # a tensor of one row
             chosen = split.at(graph, decision.merge, 1.0)
+    rival = carried_out(replace(decision.rival, hedge=decision.hedge), base, graph) \
+        if decision.rival else None
     return replace(base, way=decision.way, tile_count=decision.tile_count, codec=decision.codec,
-                   hedge=decision.hedge, split=chosen, division=division)
+                   hedge=decision.hedge, split=chosen, division=division, rival=rival)
 
 
 def _division(graph: Graph, share: float, halo: int) -> Division:
@@ -136,6 +139,21 @@ def allowed_codecs(mode: str, max_map_drop: float) -> tuple[str, ...]:
     if mode != 'auto':
         return ('uint8',)
     return ('uint8', 'zlib', *(('jpeg',) if max_map_drop >= JPEG_DROP else ()))
+
+
+def allowed(decision: Decision, mode: str, model: str, max_map_drop: float) -> Decision:
+    """
+    Leave of a decision, which may have been made for another mode a second ago, what a mode by
+    plan may do: what is lossy ends at once.
+    """
+    rival = decision.rival if mode in OURS else None
+    codecs = allowed_codecs(mode, max_map_drop)
+    divides = decision.way == 'divided' and not may_divide(mode, model, decision.halo_px,
+                                                           max_map_drop)
+    return replace(
+        decision, codec=decision.codec if decision.codec in codecs else codecs[0],
+        way='offload' if divides else decision.way,
+        rival=rival and allowed(rival, mode, model, max_map_drop))
 
 
 def hedges(objective: Objective, shared: bool) -> bool:
@@ -177,18 +195,20 @@ def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,
     edge = device.scaled(1 / edge_speedup)
     known = encodings(device, edge)
     name = 'frontier' if mode == 'auto' else mode
-    found: list[tuple[float, int, Decision]] = []
+    # Whoever hedges sees what local inference takes in each frame.
+    compares = objective.goal == 'latency' and not hedge
+    found: list[tuple[float, Decision]] = []
+    others: list[tuple[float, Decision]] = []
 
-    def judge(plan: Plan, setup: Setup, codec: str) -> None:
+    def judged(plan: Plan, setup: Setup, codec: str) -> tuple[float, Decision]:
         decision = _nearest(plan, setup, link, objective, codec, hedge)
         seconds = plan.run(link).latency
         corrected = seconds * factors.of(plan.kind)
         reason = (f'{name}: {plan.way}' + (f' at {plan.merge}' if plan.merge else '') +
                   f', {plan.tiles} tiles, {codec}: {corrected * 1e3:.1f} ms expected at '
                   f'{link.bandwidth / 1e6:.2f} MB/s, edge {edge_speedup:.1f} times as fast')
-        found.append((corrected, len(found), replace(
-            decision, seconds=seconds, reason='; '.join(filter(None, (reason, decision.reason))))))
-    others: list[tuple[Plan, Setup, str]] = []
+        return corrected, replace(
+            decision, seconds=seconds, reason='; '.join(filter(None, (reason, decision.reason))))
     for codec in allowed_codecs(mode, max_map_drop):
         if mode == 'auto' and codec not in known:
             continue
@@ -201,19 +221,16 @@ def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,
             if codec not in shortlists:
                 shortlists[codec] = frontier.shortlist(setup, wanted, link)
             plan = frontier.choose(setup, shortlists[codec], link, wanted, factors.of)
-            other = frontier.runner_up(setup, shortlists[codec], link, plan, factors.of)
-            # Whoever hedges sees what local inference takes in each frame.
-            if other is not None and objective.goal == 'latency' and not hedge:
-                others.append((other, setup, codec))
+            other = compares and frontier.runner_up(shortlists[codec], link, plan, factors.of)
+            if other:
+                others.append(judged(other, setup, codec))
         else:
             plan = planners.find(name).plan(setup, link, wanted)
-        judge(plan, setup, codec)
-    best, _, decision = min(found)
-    for rival in others:
-        judge(*rival)
-    near = [item for item in found
-            if item[0] <= RIVALRY * best and item[2].kind != decision.kind]
-    return replace(decision, rival=min(near)[2]) if near else decision
+        found.append(judged(plan, setup, codec))
+    best, decision = min(found, key=itemgetter(0))
+    near = [item for item in (*found, *others) if item[0] <= RIVALRY * best
+            and item[1].kind != decision.kind] if others else []
+    return replace(decision, rival=min(near, key=itemgetter(0))[1]) if near else decision
 
 
 def halo_allowed(model: str, map_drop: float) -> int | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import log
 
 from intradp_ros.planning.link import LinkEstimate
-from intradp_ros.planning.plan import Objective, Plan
+from intradp_ros.planning.plan import Objective, Plan, kind_of
 from intradp_ros.planning.profile import Profile
 from intradp_ros.runtime import modes
 from intradp_ros.runtime.experience import Experience, Factors
@@ -30,8 +30,9 @@ LESSON_PERIOD, LESSON_HYSTERESIS = 5.0, 1.1
 STEP = 2.0
 MOST_SHORTLISTS = 16
 # Frames go first: the planner's thread has a priority of its own, and gives Python's lock away
-# sooner (seconds) than by default. With 5 ms a frame beside planning took a fifth longer. With a
-# tenth of the core (10) the first plan with JPEG came after more than 10 s on a quarter of one.
+# sooner (seconds) than by default: with 5 ms a frame beside a busy thread took a tenth to a
+# quarter longer. With a tenth of the core (nice 10) the first plan with JPEG came after more than
+# 10 s on a quarter of one.
 NICE, SWITCH_INTERVAL = 5, 5e-4
 # Planning that takes longer (seconds) takes it from the frames beside it, on one core: three times
 # what they take without it were seen. They say nothing of their plan.
@@ -88,7 +89,7 @@ class Replanner:
         meant = [d for d in (self.decision, self.decision and self.decision.rival)
                  if d is not None and d.way == report.way]
         if len(meant) > 1:
-            done = report.way, report.merge, report.tiles > 1
+            done = kind_of(report.way, report.merge, report.tiles)
             meant = [d for d in meant if d.kind == done]
         if meant and not report.fallback:
             seconds = (report.latency_ms - report.queue_ms) / 1e3

@@ -195,8 +195,9 @@ def test_what_frames_took_corrects_the_plan(profile):
 
 
 def test_a_rival_is_of_another_kind_and_nearly_as_good(profile):
-    hedged = modes.decide('frontier', profile, 10.0, Link(5e6, 0.004), Objective(), 0.0, {})
-    assert hedged.hedge and hedged.rival is None, 'it shows what local inference takes'
+    for mode in ('frontier', 'auto'):
+        hedged = modes.decide(mode, profile, 10.0, Link(5e6, 0.004), Objective(), 0.01, {})
+        assert hedged.hedge and hedged.rival is None, 'it shows what local inference takes'
     profile = replace(profile, message_compute=1e-4)
     for mode in ('frontier', 'auto'):
         decision = modes.decide(mode, profile, 10.0, Link(5e6, 0.004), Objective(), 0.01)
@@ -230,6 +231,32 @@ def test_frames_of_the_rival_are_held_against_its_own_plan(profile):
     note(rival, 0.5, 1.0)
     second = replanner.decide(profile, wish, link, 0.0, 1.0)
     assert second.kind == rival.kind and second.seconds == rival.seconds
+
+
+def test_a_rival_may_differ_in_tiles_only(profile):
+    """Reports name the input as what an offloaded frame is met at, decisions nothing."""
+    replanner, wish, link = Replanner(), Wish('frontier'), LinkEstimate(5e6)
+    replanner.decide(profile, wish, link, 0.0, 0.0)
+    whole = modes.Decision('offload', '', 1, seconds=0.1)
+    replanner.decision = modes.Decision('offload', '', 8, seconds=0.1, rival=whole)
+    for tiles, seconds in ((8, 0.2), (1, 0.4)):
+        for _ in range(5):
+            replanner.note(Report(Stamp(0, 0, ''), 0, 0, way='offload', merge='input',
+                                  tiles=tiles, latency_ms=1e3 * seconds), 1.0)
+    factors = replanner._experience.factors(1.0)
+    assert factors.seen == pytest.approx({('offload', '', True): 2.0, ('offload', '', False): 4.0})
+
+
+def test_of_a_decision_for_another_mode_what_is_lossy_ends_at_once(demo):
+    lossy = modes.Decision('offload', '', 8, 'jpeg')
+    decision = modes.Decision('divided', '', 8, 'jpeg', 0.5, halo_px=128, rival=lossy)
+    assert modes.allowed(decision, 'auto', 'demo_detector', 1.0) == decision
+    exact = modes.allowed(decision, 'frontier', 'demo_detector', 1.0)
+    assert (exact.way, exact.codec, exact.rival.codec) == ('offload', 'uint8', 'uint8')
+    assert modes.allowed(decision, 'cic', 'demo_detector', 0.0).rival is None
+    settings = modes.carried_out(replace(exact, hedge=True), DeviceSettings('x'), demo.graph)
+    assert (settings.rival.way, settings.rival.codec) == ('offload', 'uint8')
+    assert settings.hedge and settings.rival.hedge
 
 
 def test_what_tiles_take_says_nothing_of_ways_without():

@@ -263,10 +263,11 @@ def test_a_frame_now_and_then_is_done_by_the_plans_rival(detector, photograph, e
             assert not result.detections.differs(expected)
         assert seen.count(other) == 2 and seen.count(way) > 0
         if other != 'local':
-            # Nobody waits for an edge that is not there, and the link is looked at as ever.
-            pair.matched = False
-            seen = [pair.process(photograph).report for _ in range(3)]
-            assert all(report.source == 'device' for report in seen)
+            # Nothing is tried with an edge that is not there.
+            pair.device._tried, pair.matched = float('-inf'), False
+            assert [pair.process(photograph).report.way for _ in range(3)] == [way] * 3
+            pair.matched = True
+            assert pair.process(photograph).report.way == other
 
 
 def test_an_edge_that_makes_frames_late_is_offered_fewer_of_them(detector, photograph):

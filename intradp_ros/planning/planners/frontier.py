@@ -141,7 +141,7 @@ def choose(setup: Setup, candidates: Sequence[Plan], link: Link, objective: Obje
     return min(near(near(candidates, link), slow), key=lambda plan: judged(plan, link)[-1])
 
 
-def runner_up(setup: Setup, candidates: Sequence[Plan], link: Link, best: Plan,
+def runner_up(candidates: Sequence[Plan], link: Link, best: Plan,
               factor: Callable[[tuple[str, str, bool]], float]) -> Plan | None:
     """
     Give the plan of another kind than the best one that comes next, by latency; None without one.
