@@ -101,7 +101,7 @@ def run_cells(system: System, bed: TestBed, cells: Sequence[grid.Cell], calibrat
             bar.set_description(f'{cell.name} {part + 1}/{ROUNDS}')
             recording, = system.watch(
                 frames=frames * (part + 1) // ROUNDS - frames * part // ROUNDS,
-                warmup=method.warmup_again if part else method.warmup,
+                warmup=method.warmup_again(each) if part else method.warmup(each),
                 patience=10 + 10 * each, on_progress=ticker(bar, each))
             seen[cell].append(recording)
     return {cell: {'refused': refused[cell]} if cell in refused else
@@ -113,10 +113,10 @@ def frame_seconds(cell: grid.Cell, calibration: dict) -> float:
     return grid.frame_seconds(cell, calibration['device_ms'] / 1e3)
 
 
-def warmups(cell: grid.Cell) -> int:
-    """Give a cell's frames that do not count."""
+def warmups(cell: grid.Cell, each: float) -> int:
+    """Give a cell's frames that do not count; a frame takes about so many seconds."""
     method = METHODS[cell.method]
-    return method.warmup + (ROUNDS - 1) * method.warmup_again
+    return method.warmup(each) + (ROUNDS - 1) * method.warmup_again(each)
 
 
 def run_grid(args: argparse.Namespace) -> None:
@@ -130,16 +130,16 @@ def run_grid(args: argparse.Namespace) -> None:
     calibrations = {}
     for name in tqdm(dict.fromkeys(cell.model for cell in left), 'calibrating', unit='model'):
         calibrations[name] = conditions.calibrate(args, name)
-    device = {name: found['device_ms'] / 1e3 for name, found in calibrations.items()}
-    frames = grid.frames_that_fit(left, device, args.frames, max(map(warmups, left)),
-                                  3600 * args.hours - (time.monotonic() - begin), args.seed)
+    each = {cell: frame_seconds(cell, calibrations[cell.model]) for cell in left}
+    starts = grid.START * len(groups := grid.groups(left, args.seed))
+    before = starts + sum(seconds * warmups(cell, seconds) for cell, seconds in each.items())
+    frames = grid.frames_that_fit(
+        args.frames, 3600 * args.hours - (time.monotonic() - begin) - before, sum(each.values()))
     if frames < args.frames:
         print(f'{frames} frames a cell instead of {args.frames}: more would not end in '
               f'{args.hours:g} h', file=sys.stderr)
     # The bar counts expected seconds, so that its remaining time is right for unequal cells.
-    groups = grid.groups(left, args.seed)
-    total = grid.START * len(groups) + sum(
-        (frames + warmups(cell)) * frame_seconds(cell, calibrations[cell.model]) for cell in left)
+    total = before + frames * sum(each.values())
     layout = '{desc} {percentage:3.0f}% |{bar}| {elapsed}, {remaining} to go'
     with tqdm(total=round(total), desc='cells', bar_format=layout) as bar:
         for group in groups:

@@ -82,19 +82,14 @@ def frame_seconds(cell: Cell, device: float) -> float:
                         0.5 if cell.method in ('jpeg_offload', 'compressed_topic') else 1.0)
 
 
-def frames_that_fit(remaining: Sequence[Cell], device: dict[str, float], wanted: int, warmup: int,
-                    seconds: float, seed: int = 0) -> int:
+def frames_that_fit(wanted: int, seconds: float, a_frame_each: float) -> int:
     """
     Give the number of frames a cell, at most `wanted`, with which the cells end in time.
 
-    :param device: seconds that the device takes for a frame, by model.
+    :param seconds: what is left for frames that count.
+    :param a_frame_each: seconds that all cells take for one frame each.
     """
-    if not remaining:
-        return wanted
-    starts = START * len(groups(remaining, seed))
-    each = sum(frame_seconds(cell, device[cell.model]) for cell in remaining)
-    fitting = int((seconds - starts) / each) - warmup
-    return min(wanted, max(LEAST_FRAMES, fitting))
+    return min(wanted, max(LEAST_FRAMES, int(seconds / a_frame_each)))
 
 
 # -- files of results ----------------------------------------------------------------------------

@@ -1,10 +1,12 @@
 """The methods that are compared, as parameters of the nodes."""
 
 from dataclasses import dataclass, field
+from math import ceil
 
 # Frames before those that count, at first and when a method's turn comes again. Who decides by
-# itself needs some seconds to see what is best; what that costs is shown by the replay.
-WARMUP, SETTLING = 10, 60
+# itself needs more, or so many seconds, to see what is best; what that costs is shown by the
+# replay.
+WARMUP, SETTLING, SETTLING_SECONDS = 10, 60, 12.0
 WARMUP_AGAIN, SETTLING_AGAIN = 3, 12
 
 
@@ -24,20 +26,21 @@ class Method:
     lossless: bool = True
     adaptive: bool = False
 
-    @property
-    def warmup(self) -> int:
-        """Frames before those that count."""
-        return warmup(self.adaptive)
+    def warmup(self, each: float) -> int:
+        """Give the frames before those that count; a frame takes about so many seconds."""
+        return warmup(self.adaptive, each)
 
-    @property
-    def warmup_again(self) -> int:
-        """Frames before those that count when others have had their turn in between."""
-        return SETTLING_AGAIN if self.adaptive else WARMUP_AGAIN
+    def warmup_again(self, each: float) -> int:
+        """Give those when others have had their turn in between."""
+        return max(WARMUP_AGAIN, self.warmup(each) * SETTLING_AGAIN // SETTLING)
 
 
-def warmup(adaptive: bool) -> int:
+def warmup(adaptive: bool, each: float = 0.0) -> int:
     """Say how many frames of a method come before those that count."""
-    return SETTLING if adaptive else WARMUP
+    if not adaptive:
+        return WARMUP
+    return SETTLING if SETTLING * each <= SETTLING_SECONDS else \
+        max(WARMUP, ceil(SETTLING_SECONDS / each))
 
 
 def _planner(name: str, text: str) -> Method:

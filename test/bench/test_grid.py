@@ -48,18 +48,17 @@ def test_an_interrupted_run_goes_on_with_what_is_missing(tmp_path):
         'model': cells[0].model, 'rho': cells[0].rho, 'method': cells[0].method, 'figures': {}}
 
 
-def test_fewer_frames_when_time_is_short():
-    cells = grid.cells(MODELS, RHOS, ['local', 'offload'])
-    device = {'demo_detector': 0.1, 'retinanet_resnet50_fpn': 10.0}
+def test_fewer_frames_where_there_is_less_time():
+    assert grid.frames_that_fit(100, 3600, 2.0) == 100
+    assert grid.frames_that_fit(100, 100, 2.0) == 50
+    assert grid.frames_that_fit(100, -5, 2.0) == grid.LEAST_FRAMES
 
-    def frames(hours):
-        return grid.frames_that_fit(cells, device, 100, 10, 3600 * hours)
-    assert frames(100) == 100
-    assert frames(0.01) == grid.LEAST_FRAMES
-    assert grid.LEAST_FRAMES < frames(1) < frames(1.5) < 100
-    spent = sum((frames(1) + 10) * grid.frame_seconds(c, device[c.model]) for c in cells)
-    assert spent + grid.START * len(grid.groups(cells, 0)) <= 3600
-    assert grid.frames_that_fit([], device, 100, 10, 1) == 100
+
+def test_slow_models_settle_in_as_many_seconds_not_frames():
+    ours, fixed = METHODS['frontier'], METHODS['local']
+    assert ours.warmup(0.1) == 60 > ours.warmup(0.5) > ours.warmup(10) == fixed.warmup(0.1)
+    assert ours.warmup(0.5) * 0.5 == 12.0
+    assert fixed.warmup(10) > fixed.warmup_again(10) == ours.warmup_again(10)
 
 
 def test_rivals_of_the_frontier_are_exact_and_not_ours():
