@@ -159,6 +159,8 @@ class ParameterServer(Node):
             self._reason = f'cannot plan: {error}'
             return {}
         decision = self._replanner.decision
+        if decision is None:
+            return {}  # it could not plan for this wish a moment ago, and the reason stands
         self._reason = decision.reason
         return {'way': decision.way, 'merge': decision.merge,
                 'device_share': decision.device_share, 'halo_px': decision.halo_px,

@@ -201,9 +201,8 @@ def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,
     others: list[tuple[float, Decision]] = []
 
     def judged(plan: Plan, setup: Setup, codec: str) -> tuple[float, Decision]:
-        decision = _nearest(plan, setup, link, objective, codec, hedge)
-        seconds = plan.run(link).latency
-        corrected = seconds * factors.of(plan.kind)
+        decision, seconds = _nearest(plan, setup, link, objective, codec, hedge)
+        corrected = plan.run(link).latency * factors.of(plan.kind)
         reason = (f'{name}: {plan.way}' + (f' at {plan.merge}' if plan.merge else '') +
                   f', {plan.tiles} tiles, {codec}: {corrected * 1e3:.1f} ms expected at '
                   f'{link.bandwidth / 1e6:.2f} MB/s, edge {edge_speedup:.1f} times as fast')
@@ -252,14 +251,16 @@ def may_divide(mode: str, model: str, halo: int, max_map_drop: float) -> bool:
 
 
 def _nearest(plan: Plan, setup: Setup, link: Link, objective: Objective, codec: str,
-             hedge: bool) -> Decision:
+             hedge: bool) -> tuple[Decision, float]:
+    """Give what is carried out of a plan, and the seconds that the timeline makes of that."""
     try:
-        return settings_of(plan, setup.graph, codec, hedge)
+        return settings_of(plan, setup.graph, codec, hedge), plan.run(link).latency
     except ParameterError as error:
         why = str(error)
     try:
         cut = planners.find('neurosurgeon').plan(setup, link, objective)
-        decision = settings_of(cut, setup.graph, codec, hedge)
+        decision, seconds = settings_of(cut, setup.graph, codec, hedge), cut.run(link).latency
     except IntraDPError:
-        decision = Decision('offload', tile_count=1, codec=codec, hedge=hedge)
-    return replace(decision, reason=f'{why}; instead: {decision.way} {decision.merge}'.rstrip())
+        decision, seconds = Decision('offload', tile_count=1, codec=codec, hedge=hedge), 0.0
+    return replace(decision, reason=f'{why}; instead: {decision.way} '
+                   f'{decision.merge}'.rstrip()), seconds

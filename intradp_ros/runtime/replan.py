@@ -83,6 +83,8 @@ class Replanner:
         Take the report of a frame that has just ended: it says how right the decision was that it
         was done by.
         """
+        if self._wish is None or report.mode != self._wish.mode:
+            return  # done by hand, or before the mode was changed
         if now - report.latency_ms / 1e3 < self._alone_since:
             return  # planning took the processor from it
         # An edge that fails or a frame that is done otherwise says nothing of the plan.
@@ -107,6 +109,9 @@ class Replanner:
         :returns: a new decision, None when the last one stands.
         :raises ParameterError: when the planner cannot plan for this model.
         """
+        if self._wish is not None and wish.mode != self._wish.mode:
+            # Kinds do not tell codecs apart, and modes do not allow the same ones.
+            self._experience, self.decision = Experience(), None
         speedup = profile.total / edge_seconds if edge_seconds > 0 else wish.edge_speedup
         slower, faster = sorted((speedup, self._speedup))
         moved = faster > HYSTERESIS * STEP ** 0.5 * slower

@@ -45,6 +45,8 @@ def setup(profile):
 def bottleneck(detector):
     return split.bottleneck(detector.graph)
 
+FIRST = Stamp(0, 0, '')
+
 
 def test_ways_become_settings(detector, setup, bottleneck):
     graph = detector.graph
@@ -177,7 +179,7 @@ def test_what_frames_took_corrects_the_plan(profile):
     assert first.way != 'local' and first.seconds > 0
 
     def note(decision, frames):
-        report = Report(Stamp(0, 0, ''), 0, 0, way=decision.way, queue_ms=1000.0)
+        report = Report(FIRST, 0, 0, mode='frontier', way=decision.way, queue_ms=1000.0)
         report.latency_ms = 1000 + 1e5 * decision.seconds
         for _ in range(frames):
             replanner.note(report, 1.0)
@@ -222,7 +224,7 @@ def test_frames_of_the_rival_are_held_against_its_own_plan(profile):
     rival = first.rival
 
     def note(decision, factor, now):
-        report = Report(Stamp(0, 0, ''), 0, 0, way=decision.way, merge=decision.merge,
+        report = Report(FIRST, 0, 0, mode='frontier', way=decision.way, merge=decision.merge,
                         tiles=decision.tile_count if decision.kind[2] else 1,
                         latency_ms=1e3 * factor * decision.seconds)
         for _ in range(9):
@@ -241,7 +243,7 @@ def test_a_rival_may_differ_in_tiles_only(profile):
     replanner.decision = modes.Decision('offload', '', 8, seconds=0.1, rival=whole)
     for tiles, seconds in ((8, 0.2), (1, 0.4)):
         for _ in range(5):
-            replanner.note(Report(Stamp(0, 0, ''), 0, 0, way='offload', merge='input',
+            replanner.note(Report(FIRST, 0, 0, mode='frontier', way='offload', merge='input',
                                   tiles=tiles, latency_ms=1e3 * seconds), 1.0)
     factors = replanner._experience.factors(1.0)
     assert factors.seen == pytest.approx({('offload', '', True): 2.0, ('offload', '', False): 4.0})
@@ -300,7 +302,7 @@ def test_figures_that_tremble_do_not_have_plans_made_again(profile):
     first = replanner.decide(profile, wish, link, 0.0, 0.0)
 
     def decided(share, now):
-        report = Report(Stamp(0, 0, ''), 0, 0, way=first.way,
+        report = Report(FIRST, 0, 0, mode='frontier', way=first.way,
                         latency_ms=1e3 * share * first.seconds)
         for _ in range(9):
             replanner.note(report, now)
@@ -314,11 +316,37 @@ def test_figures_that_tremble_do_not_have_plans_made_again(profile):
 def test_frames_that_say_nothing_of_the_plan_are_not_noted(profile):
     replanner, wish, link = Replanner(), Wish('frontier'), LinkEstimate(5e6)
     way = replanner.decide(profile, wish, link, 0.0, 0.0).way
-    for report in (Report(Stamp(0, 0, ''), 0, 0, way=way, latency_ms=9e3, fallback=True),
-                   Report(Stamp(0, 0, ''), 0, 0, way='explored', latency_ms=9e3)):
+    for report in (Report(FIRST, 0, 0, mode='frontier', way=way, latency_ms=9e3, fallback=True),
+                   Report(FIRST, 0, 0, mode='frontier', way='explored', latency_ms=9e3)):
         for _ in range(9):
             replanner.note(report, 1.0)
     assert replanner.decide(profile, wish, link, 0.0, 1.0) is None
+
+
+def test_frames_of_another_mode_say_nothing_of_the_plan(profile):
+    replanner, link = Replanner(), LinkEstimate(5e6)
+    first = replanner.decide(profile, Wish('frontier'), link, 0.0, 0.0)
+
+    def note(mode):
+        for _ in range(9):
+            replanner.note(Report(FIRST, 0, 0, mode=mode, way=first.way,
+                                  latency_ms=1e5 * first.seconds), 1.0)
+    note('offload')
+    note('auto')
+    assert replanner.decide(profile, Wish('frontier'), link, 0.0, 1.0) is None
+    note('frontier')
+    assert replanner.decide(profile, Wish('frontier'), link, 0.0, 1.0) is not None
+    assert replanner.decide(profile, Wish('auto'), link, 0.0, 1.0) is not None
+    again = replanner.decide(profile, Wish('frontier'), link, 0.0, 1.0)
+    assert again.kind == first.kind, 'what JPEG rows took would be held against raw ones'
+
+
+def test_what_stands_in_for_a_plan_has_its_own_time(profile):
+    link = Link(5e6, 0.004)
+    stand_in = modes.decide('coacto', profile, 10.0, link, Objective())
+    assert 'instead: ' in stand_in.reason
+    cut = modes.decide('neurosurgeon', profile, 10.0, link, Objective())
+    assert (stand_in.kind, stand_in.seconds) == (cut.kind, cut.seconds)
 
 
 def test_frames_beside_long_planning_say_nothing_of_their_plan(profile):
@@ -328,7 +356,7 @@ def test_frames_beside_long_planning_say_nothing_of_their_plan(profile):
 
     def frames_ending_at(now, seconds):
         for _ in range(5):
-            replanner.note(Report(Stamp(0, 0, ''), 0, 0, 0, 'frontier', decision.way,
+            replanner.note(Report(FIRST, 0, 0, 0, 'frontier', decision.way,
                                   latency_ms=1e3 * seconds), now)
         return replanner.decide(profile, wish, link, 0.0, now)
     slow, times = 9 * decision.seconds, iter([10.0, 11.0, 20.0, 20.001])
