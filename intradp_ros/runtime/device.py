@@ -10,20 +10,19 @@ A frame is computed from the top and sent from the bottom (`frontier`), and then
 (`local`) unless the edge's answer comes first; every way to run it is a limit case of that.
 """
 
-import math
 import random
 import statistics
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 from functools import lru_cache, partial
 
 import numpy as np
 
 from intradp_ros.errors import ImageError
 from intradp_ros.model.detector import Detections, Detector, Geometry
-from intradp_ros.planning.link import CAUTIOUS_MESSAGE, LinkEstimate, LinkEstimator
+from intradp_ros.planning.link import LinkEstimate, LinkEstimator
+from intradp_ros.runtime.exploration import RETRY_PERIOD, Explorer
 from intradp_ros.runtime.frontier import Layout, layout, raw_rows
 from intradp_ros.runtime.job import FIRST, Job
 from intradp_ros.runtime.local import finish, head_share, stages
@@ -52,20 +51,6 @@ PATIENCE, LEAST_PATIENCE = 4.0, 0.25
 # for where the device is sooner alone, as far as acknowledgements show; and how often (seconds) a
 # frame that waits looks.
 SLOWED, LOOK_PERIOD = 0.5, 0.02
-# An edge that was waited for in vain is waited for again no sooner than this (seconds), and only
-# when something was heard of it.
-RETRY_PERIOD = 0.5
-# Where a plan says "local", a frame in this time (seconds) is offered to the edge all the same, or
-# nobody would ever see that the link has become better. Each that shows a link too slow to be
-# sooner than a local result makes the next wait twice as long, up to the second figure; but for
-# the first ones in a row, as a link that has become slow is often better soon.
-EXPLORE_PERIOD, LONGEST_EXPLORE_PERIOD = 1.0, 8.0
-FIRST_EXPLORED = 6
-# Where the edge's answer will not be the sooner one, so many bytes of such a frame are enough to
-# see what the link carries.
-EXPLORED_BYTES = 3 * CAUTIOUS_MESSAGE
-# Seconds from one frame that is done as the plan's rival to the next.
-TRIAL_PERIOD = 3.0
 # Parts of the model (of divided images) that are kept ready, the last ones used.
 PARTS = 4
 
@@ -96,9 +81,8 @@ class DeviceSession:
         self._links = LinkEstimator()
         # Why the edge is not waited for, '' while it answers; and till when it is not believed.
         self.edge_fault = ''
-        self._retry = self._offered = float('-inf')
-        self._tried = float('-inf')
-        self._explored_late = 0  # frames offered in vain, in a row
+        self._retry = float('-inf')
+        self._explorer = Explorer(offload(self._graph), self._link_is_sooner)
         self._local_times = deque(warm_up(self._engine, clock), maxlen=9)
         # Seconds that frames took on the edge, and what the whole model would have taken there.
         self._edge_times: deque[float] = deque(maxlen=9)
@@ -178,61 +162,22 @@ class DeviceSession:
     def _run(self) -> None:
         while (frame := self.mailbox.take()) is not None:
             try:
-                wanted, answered = self.settings, self.answered
-                trial = self._trial(wanted)
-                settings = trial or self._explored(wanted)
+                answered = self.answered
+                settings = self._explorer.choose(self.settings, self._clock(), self.edge_alive,
+                                                 bool(self.edge_fault))
                 self._process(frame, settings)
-                if settings is not wanted and settings is not trial:
-                    self._note_explored(self.answered > answered)
+                self._explorer.note(self._clock(), self.edge_alive, self.answered > answered,
+                                    statistics.median(self._local_times))
             except ImageError as error:
                 self.rejected += 1
                 self._outlets.warn(f'image rejected: {error}')
             except Exception as error:  # one frame must never end the node
                 self._outlets.warn(f'frame failed: {type(error).__name__}: {error}')
 
-    def _trial(self, settings: DeviceSettings) -> DeviceSettings | None:
-        """
-        Give the plan's rival when its turn has come.
-
-        What a way takes changes with all that the processor and the link have to do, and a way
-        that is not in use says nothing of it.
-        """
-        if settings.rival is None or self._clock() < self._tried + TRIAL_PERIOD or \
-                settings.rival.way != 'local' and not self.edge_alive:
-            return None
-        self._tried = self._clock()
-        return settings.rival
-
-    def _explored(self, settings: DeviceSettings) -> DeviceSettings:
-        doublings = max(0, self._explored_late - FIRST_EXPLORED + 1)
-        period = min(EXPLORE_PERIOD * 2 ** min(doublings, 30), LONGEST_EXPLORE_PERIOD)
-        if self.edge_fault:
-            period = RETRY_PERIOD  # nobody waits: it costs a message now and then
-        tried = settings.rival is not None and settings.rival.way != 'local'
-        if settings.way != 'local' or not settings.explore or tried and not self.edge_fault or \
-                self._clock() < self._offered + period:
-            return settings
-        # Where that seems to be sooner than a local result (the plan may be wrong), nothing shall
-        # compete with sending; else the frame must not be late.
-        hedge = settings.hedge or not self._link_is_sooner()
-        most = EXPLORED_BYTES if hedge else math.inf
-        return replace(settings, way='offload', hedge=hedge, most_bytes=most,
-                       split=offload(self._graph))
-
     def _link_is_sooner(self) -> bool:
-        """Whether the link carries the input in less time than local inference takes."""
         rate = self._sender.flow.rate
         return rate > 0 and \
             self.detector.input_bytes / rate < statistics.median(self._local_times)
-
-    def _note_explored(self, answered: bool) -> None:
-        """Count the frames that were only made late by being offered."""
-        took = self._clock() - self._offered
-        sooner = self._link_is_sooner() and (
-            not answered or took < statistics.median(self._local_times))
-        # What a dead link or edge took says nothing; that it is back shall be seen soon.
-        late = self.edge_alive and not sooner
-        self._explored_late = self._explored_late + 1 if late else 0
 
     def _process(self, camera: CameraFrame, settings: DeviceSettings) -> None:
         begin = self._clock()
@@ -277,7 +222,7 @@ class DeviceSession:
                       message_bytes, lambda: self._sender.flow.rate, settings.most_bytes)
         rate = self._sender.flow.rate
         job.offered, job.progress = True, self._clock()
-        self._offered = job.progress
+        self._explorer.offered = job.progress
         self._sender.begin(job, offer.next, message_bytes, settings.window_bytes,
                            settings.reliable)
         if job.division:

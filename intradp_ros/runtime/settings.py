@@ -19,9 +19,9 @@ class DeviceSettings:
     sender comes from below (`frontier`); 'divided' (the only inexact one) computes one side of
     `division` on the device, to the end. With `hedge` the device goes on to a result of its own
     while the edge works, and the first one counts; else it waits as long as that makes sense.
-    With `explore` way 'local' is a plan for the link as it is now, not a wish: see EXPLORE_PERIOD
-    in `device`; such frames offer about `most_bytes` of their input. Now and then a frame is done
-    by `rival`, to see whether it is the better way.
+    With `explore` way 'local' is a plan for the link as it is now, not a wish: see
+    `exploration`; such frames offer about `most_bytes` of their input. Now and then a frame is
+    done by `rival`, to see whether it is the better way.
     """
 
     mode: str = 'offload'

@@ -8,7 +8,7 @@ import time
 import pytest
 from links import Pair
 
-from intradp_ros.runtime.device import FIRST_EXPLORED, TRIAL_PERIOD
+from intradp_ros.runtime.exploration import FIRST_EXPLORED, TRIAL_PERIOD
 from intradp_ros.tiling import split
 from intradp_ros.tiling.rows import union
 
@@ -264,7 +264,7 @@ def test_a_frame_now_and_then_is_done_by_the_plans_rival(detector, photograph, e
         assert seen.count(other) == 2 and seen.count(way) > 0
         if other != 'local':
             # Nothing is tried with an edge that is not there.
-            pair.device._tried, pair.matched = float('-inf'), False
+            pair.device._explorer.tried, pair.matched = float('-inf'), False
             assert [pair.process(photograph).report.way for _ in range(3)] == [way] * 3
             pair.matched = True
             assert pair.process(photograph).report.way == other
