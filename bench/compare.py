@@ -31,10 +31,11 @@ from testbed.shell import BedError
 from testbed.system import Recording, System, join
 
 QUICK = {'models': ['demo_detector'], 'rhos': [1 / 4, 1.0, 4.0], 'frames': 20, 'hours': 0.25,
+         'seconds': 20.0,
          'methods': ['local', 'offload', 'jpeg_offload', 'compressed_topic', 'split', 'frontier',
                      'auto']}
 FULL = {'models': list(bench_model.MODELS), 'rhos': list(grid.RHOS), 'frames': 100, 'hours': 3.0,
-        'methods': list(METHODS)}
+        'seconds': 120.0, 'methods': list(METHODS)}
 PARTS = ('grid', 'replay', 'scale')
 # In so many turns the frames of a cell are seen.
 ROUNDS = 4
@@ -57,6 +58,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add('--frames', type=int, metavar='N', help='frames a cell (default 100, quick 20)')
     add('--hours', type=float, metavar='H', help='fewer frames a cell, but at least '
         f'{grid.LEAST_FRAMES}, if this is not enough (default 3, quick 0.25)')
+    add('--seconds', type=float, metavar='S',
+        help='length of the traces that are replayed (default 120, quick 20)')
     add('--share', type=float, metavar='X',
         help='share of a core that a robot has (default 0.25, less where robots share a core)')
     add('--seed', type=int, default=0, help='of images, order and traces (default 0)')
@@ -68,8 +71,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     for name, value in (QUICK if args.quick else FULL).items():
         if getattr(args, name) is None:
             setattr(args, name, value)
-    if args.frames < 1 or args.hours <= 0:
-        parser.error('--frames and --hours have to be above 0')
+    if args.frames < 1 or min(args.hours, args.seconds) <= 0:
+        parser.error('--frames, --hours and --seconds have to be above 0')
     return args
 
 

@@ -38,7 +38,7 @@ def choose(seconds: float, seed: int) -> dict[str, traces.Trace]:
 
 def run(args: argparse.Namespace) -> None:
     """Measure what is missing of every model's replays."""
-    chosen = choose(20.0 if args.quick else 120.0, args.seed)
+    chosen = choose(args.seconds, args.seed)
     for model in args.models:
         calibration = conditions.calibrate(args, model)
         replays = {name: load(args.out, model, name, trace, calibration)
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> None:
                    if 'figures' not in found['methods'].get(method, {})}
         cells = [grid.Cell(model, 1.0, method) for method in args.methods if method in missing]
         for group in grid.groups(cells, args.seed):
-            run_group(args, [cell.method for cell in group], model, chosen, replays)
+            run_group(args, [cell.method for cell in group], model, replays)
 
 
 def load(out: Path, model: str, name: str, trace: traces.Trace, calibration: dict) -> dict:
@@ -59,17 +59,18 @@ def load(out: Path, model: str, name: str, trace: traces.Trace, calibration: dic
 
 
 def run_group(args: argparse.Namespace, methods: Sequence[str], model: str,
-              chosen: dict[str, traces.Trace], replays: dict[str, dict]) -> None:
+              replays: dict[str, dict]) -> None:
     """Replay all traces with the methods that the same processes can run."""
     first = METHODS[methods[0]]
     with conditions.running(args, bench_model.parameters(model), 1, first.topology, first.servers,
                          f'replay-{model}-{first.topology}') as (bed, system):
-        pairs = [(name, method) for name in chosen for method in methods
+        pairs = [(name, method) for name in replays for method in methods
                  if 'figures' not in replays[name]['methods'].get(method, {})]
         for name, method in tqdm(pairs, f'replay {model}', unit='replay'):
             found = replays[name]
+            # The trace that the others were measured on, whatever options say now.
             found['methods'][method] = run_one(system, bed.links[0], METHODS[method].parameters,
-                                               chosen[name], found['deadline_ms'])
+                                               found['steps'], found['deadline_ms'])
             regrets = regret({m: c['points'] for m, c in found['methods'].items()
                               if c.get('points')}, found['seconds'],
                              [m for m in found['methods'] if not METHODS[m].adaptive])

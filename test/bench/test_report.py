@@ -33,15 +33,19 @@ def test_verdicts_say_wins_and_losses():
              cell('frontier', 1.0, 60), cell('auto', 1.0, 50), cell('jpeg_offload', 1.0, 52),
              cell('compressed_topic', 1.0, 60)]
     lines = {line.split(' | ')[1]: line for line in report.verdicts(cells).splitlines()[2:]}
-    assert lines['frontier / best other exact method (coacto)'].endswith('0.75 | 1.03 | yes |')
-    assert lines['frontier / best of local, offload, sequential cuts'].endswith('0.65 | yes |')
-    assert lines['frontier against the exact bound'].endswith('60.00 ms | 67.50 ms | yes |')
-    assert lines['auto / jpeg_offload'].endswith('0.96 | 0.90 | **no** |')
+    assert '| 0.75 | 0.7' in lines['frontier / best other exact method (coacto)']
+    assert lines['frontier / best other exact method (coacto)'].endswith('| 1.03 | yes |')
+    assert lines['frontier / best of local, offload, sequential cuts'].endswith('| 0.65 | yes |')
+    assert lines['frontier against the exact bound'].endswith('| 67.50 ms | yes |')
+    assert '| 0.96 | ' in lines['auto / jpeg_offload']
+    assert '| 0.90 | **no**' in lines['auto / jpeg_offload']
     # What the robot hears counts there, 5 ms later here.
-    assert lines['auto / compressed_topic'].endswith('0.77 | 0.90 | yes |')
+    assert lines['auto / compressed_topic'].endswith('| 0.90 | yes |')
     slower = [cell('local', 2.0, 100), cell('frontier', 2.0, 110)]
-    assert '| 2 | frontier / best other exact method (local) | 1.10 | 1.03 | **no** |' \
-        in report.verdicts(slower)
+    assert '| 2 | frontier / best other exact method (local) | 1.10 | ' in report.verdicts(slower)
+    assert '| 1.03 | **no** |' in report.verdicts(slower)
+    near = [cell('local', 2.0, 100), cell('frontier', 2.0, 104)]
+    assert '| 1.03 | **no**, within the noise |' in report.verdicts(near)
     assert report.verdicts([cell('local', 1.0, 100)]) == ''
 
 
