@@ -152,7 +152,7 @@ def measure(name: str, args: argparse.Namespace) -> dict:
     device = device.scaled(args.slowdown)
     edge = device.scaled(1 / args.speedup)
     coded = encodings(device, edge)
-    base = Link(1e6, args.rtt / 1e3, device.message_seconds)
+    base = device.sending(Link(1e6, args.rtt / 1e3))
     result: dict = {'model': name, 'D_ms': device.total * 1e3, 'V_ms': edge.total * 1e3}
     grid = np.geomspace(1e5, 5e7, args.points)
     result['known'] = {codec: known(Setup(device, edge, coded[codec]),

@@ -78,7 +78,7 @@ def measured(system: System, bed: TestBed, rates: list[float], frames: int) -> I
 
 def predicted(setup: Setup, run: dict, overhead: float, round_trip: float) -> dict:
     """Simulate the frame of one run."""
-    link = Link(run['rate'], round_trip, setup.device.message_seconds, overhead=overhead)
+    link = setup.device.sending(Link(run['rate'], round_trip, overhead=overhead))
     latency = 1e3 * plans(setup)[run['mode']].run(link).latency
     return run | {'predicted_ms': latency, 'error': latency / run['measured_ms'] - 1}
 

@@ -58,7 +58,8 @@ LIVE = (
               'pixels', 0, 8192, live=True),
     Parameter('hedge', 'auto', 'Whether the device goes on to a result of its own while the edge '
               'works, the first one counts; "auto": in modes auto and frontier, unless the '
-              'objective is energy or there is but one core for that and for messages',
+              'objective is energy or throughput, or there is but one core for that and for '
+              'messages',
               choices=tuple(modes.HEDGES), live=True),
     Parameter('objective', 'latency', 'What plans should be good at; deadline: least energy '
               'within deadline_ms', choices=GOALS, live=True),

@@ -165,7 +165,8 @@ def hedges(objective: Objective, shared: bool) -> bool:
     """
     if objective.hedge is not None:
         return objective.hedge
-    return objective.goal != 'energy' and not shared
+    # It buys latency with energy, and with time in which the next frame could be computed.
+    return objective.goal in ('latency', 'deadline') and not shared
 
 
 def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,

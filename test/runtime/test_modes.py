@@ -8,7 +8,7 @@ from intradp_ros.errors import ParameterError
 from intradp_ros.model import zoo
 from intradp_ros.planning import planners, ways
 from intradp_ros.planning.link import Link, LinkEstimate
-from intradp_ros.planning.plan import Objective, Setup
+from intradp_ros.planning.plan import GOALS, Objective, Setup
 from intradp_ros.planning.planners.frontier import TOLERANCE
 from intradp_ros.planning.profile import estimated
 from intradp_ros.runtime import modes
@@ -321,6 +321,13 @@ def test_frames_that_say_nothing_of_the_plan_are_not_noted(profile):
         for _ in range(9):
             replanner.note(report, 1.0)
     assert replanner.decide(profile, wish, link, 0.0, 1.0) is None
+
+
+def test_who_hedges_by_itself():
+    wanted = {goal: modes.hedges(Objective(goal), False) for goal in GOALS}
+    assert wanted == {'latency': True, 'deadline': True, 'energy': False, 'throughput': False}
+    assert not modes.hedges(Objective(), True), 'messages need the core'
+    assert modes.hedges(Objective('energy', hedge=True), True), 'as asked'
 
 
 def test_frames_of_another_mode_say_nothing_of_the_plan(profile):
