@@ -34,6 +34,8 @@ what the machine's wandering makes of them).
 """
 # Why figures are what they are: people write that, into the folder of the results.
 NOTES = 'notes.md'
+# Share of frames from which on a method is taken for what it did with them.
+MOSTLY = 0.8
 SEQUENTIAL = ('local', 'offload', 'neurosurgeon', 'cic', 'dynamic_split')
 
 
@@ -125,9 +127,26 @@ def section(model: str, cells: Sequence[dict], calibration: dict | None) -> str:
         lines.append(row('*rho with the D of these frames*', *(
             f'{calibration["input_bytes"] / c["rate"] / latency(c)["p50"] * 1e3:.2f}'
             if (c := by_place.get(('local', rho))) and 'figures' in c else '' for rho in rhos)))
+    alike = {rho: [latency(c)['p50'] for c in cells if c['rho'] == rho and local_only(c)]
+             for rho in rhos}
+    if any(len(values) > 1 for values in alike.values()):
+        lines.append(row('*local inference, whoever chose it*', *(
+            f'{min(v):.0f}-{max(v):.0f}' if len(v) > 1 else '' for v in alike.values())))
     refused = {cell['method']: cell['refused'] for cell in cells if 'refused' in cell}
     lines += ['', *(f'- not run: {name}: {why}' for name, why in refused.items()), '']
     return '\n'.join(lines)
+
+
+def local_only(cell: dict) -> bool:
+    """
+    Whether nearly all frames were local inference on the robot: methods of which that holds differ
+    by what the machine did meanwhile, and by their planning.
+    """
+    if 'figures' not in cell or METHODS[cell['method']].topology == 'remote':
+        return False
+    modes = cell['figures']['modes']
+    return sum(n for how, n in modes.items() if how.endswith(('local/device', '(local)/device'))) \
+        >= MOSTLY * sum(modes.values())
 
 
 def starts(calibration: dict) -> str:

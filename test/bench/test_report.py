@@ -49,6 +49,16 @@ def test_verdicts_say_wins_and_losses():
     assert report.verdicts([cell('local', 1.0, 100)]) == ''
 
 
+def test_methods_that_all_did_the_same_show_the_noise():
+    cells = [cell('local', 1.0, 100), cell('cic', 1.0, 120), cell('offload', 1.0, 90)]
+    for number, modes in enumerate(({'local/device': 10},
+                                    {'cic (local)/device': 8, 'cic (offload)/edge': 2},
+                                    {'offload/edge': 3, 'offload/device': 7})):
+        cells[number]['figures']['modes'] = modes
+    assert '| *local inference, whoever chose it* | 100-120 |' in report.section('x', cells, None)
+    assert 'whoever chose it' not in report.section('x', cells[1:], None)
+
+
 def test_the_table_marks_the_best_lossless_method_and_what_was_not_run():
     cells = [cell('local', 0.5, 100), cell('offload', 0.5, 40), cell('jpeg_offload', 0.5, 20),
              cell('compressed_topic', 0.5, 30),
