@@ -8,6 +8,7 @@ import matplotlib
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
+from matplotlib.axis import Axis  # noqa: E402
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter  # noqa: E402
 
 import expectation  # noqa: E402
@@ -59,8 +60,19 @@ def latency_against_rho(model: str, cells: Sequence[dict], path: Path) -> Pictur
         axes.plot(rhos, bounds, 'k-', label='bound of any exact schedule')
         axes.plot(rhos, parallel, 'k:', label='D C / (D + C)')
     axes.set(xscale='log', yscale='log', xlabel='rho = C / D', ylabel='latency, ms', title=model)
+    readable(axes.yaxis)
+    measured = sorted({cell['rho'] for cell in cells})
+    axes.set_xticks(measured, [f'{rho:g}' for rho in measured])
+    axes.set_xticks([], minor=True)
     axes.legend(fontsize=7, ncols=2)
     return save(figure, path, f'{model}: latency against rho')
+
+
+def readable(axis: Axis) -> None:
+    """Have numbers on a logarithmic axis that people read: 50, 100, 200."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(ScalarFormatter())
+    axis.set_minor_formatter(NullFormatter())
 
 
 def distributions(model: str, cells: Sequence[dict], path: Path) -> Picture:
@@ -75,9 +87,7 @@ def distributions(model: str, cells: Sequence[dict], path: Path) -> Picture:
                 axes.step(times, np.arange(1, len(times) + 1) / len(times), where='post',
                           label=cell['method'], color=COLOURS[cell['method']])
         axes.set(xscale='log', xlabel='latency, ms', title=f'rho {rho:g}')
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_major_formatter(ScalarFormatter())
-        axes.xaxis.set_minor_formatter(NullFormatter())
+        readable(axes.xaxis)
     charts[0][0].set_ylabel('share of frames')
     charts[0][-1].legend(fontsize=6, bbox_to_anchor=(1.02, 1), loc='upper left')
     return save(figure, path, f'{model}: distribution of latency')

@@ -78,12 +78,6 @@ def latency(cell: dict) -> dict[str, float]:
     return cell['figures']['round_trip_ms' if remote else 'latency_ms']
 
 
-def each(cell: dict) -> list[float]:
-    """Give the latency of each of a cell's frames."""
-    remote = METHODS[cell['method']].topology == 'remote'
-    return [times[remote] for _, *times in cell['frames']]
-
-
 def section(model: str, cells: Sequence[dict], calibration: dict | None) -> str:
     """Give the table of medians by method and rho."""
     rhos = sorted({cell['rho'] for cell in cells})
@@ -96,7 +90,7 @@ def section(model: str, cells: Sequence[dict], calibration: dict | None) -> str:
             return ''
         if 'refused' in found:
             return 'not run'
-        low, high = spread.interval(each(found), found.get('turns', 1))
+        low, high = spread.interval(plots.values(found), found.get('turns', 1))
         text = f'{latency(found)["p50"]:.0f} ({low:.0f}-{high:.0f})'
         best = min((latency(c)['p50'] for c in cells
                     if c['rho'] == rho and 'figures' in c and METHODS[c['method']].lossless),
@@ -182,10 +176,11 @@ def verdicts(cells: Sequence[dict]) -> str:
         turns, unit = mine.get('turns', 1), '' if rival else ' ms'
         if rival:
             measured = at[ours, rho] / at[rival, rho]
-            low, high = spread.ratio_interval(each(mine), each(found[rival, rho]), turns)
+            low, high = spread.ratio_interval(
+                plots.values(mine), plots.values(found[rival, rho]), turns)
         else:
             measured = at[ours, rho]
-            low, high = spread.interval(each(mine), turns)
+            low, high = spread.interval(plots.values(mine), turns)
         lines.append(row(
             f'{rho:g}', asked, f'{measured:.2f}{unit}', f'{low:.2f} to {high:.2f}',
             f'{allowed:.2f}{unit}', ('yes' if measured <= allowed else '**no**')
