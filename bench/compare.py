@@ -134,8 +134,9 @@ def run_grid(args: argparse.Namespace) -> None:
     for name in tqdm(dict.fromkeys(cell.model for cell in left), 'calibrating', unit='model'):
         calibrations[name] = conditions.calibrate(args, name)
     each = {cell: frame_seconds(cell, calibrations[cell.model]) for cell in left}
-    starts = grid.START * len(groups := grid.groups(left, args.seed))
-    before = starts + sum(seconds * warmups(cell, seconds) for cell, seconds in each.items())
+    groups = grid.groups(left, args.seed)
+    before = grid.START * len(groups) + sum(
+        seconds * warmups(cell, seconds) for cell, seconds in each.items())
     frames = grid.frames_that_fit(
         args.frames, 3600 * args.hours - (time.monotonic() - begin) - before, sum(each.values()))
     if frames < args.frames:

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import grid
 import plots
-import spread
 from intradp_ros import files
 from intradp_ros.planning.profile import Power
 from methods import EXACT_RIVALS, METHODS
+from testbed import spread
 
 # Issue 7, "Must hold".
 NEAREST_RIVAL, AT_ONE, OVER_BOUND, BOUND_MS, OVER_JPEG = 1.03, 0.65, 1.25, 5.0, 0.9

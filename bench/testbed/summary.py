@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from testbed import spread
+
 Stamp = tuple[int, int]
 
 
@@ -126,18 +128,6 @@ def throughput(processed: Sequence[Frame]) -> float:
     return len(heard) / (max(heard) - processed[0].begin) if heard else 0.0
 
 
-def median_interval(values: Sequence[float], draws: int = 2000, seed: int = 0) -> list[float]:
-    """
-    Give the 95 % interval of the median by bootstrap (Efron 1979, percentile method).
-
-    :returns: lower and upper end; two NaN of nothing.
-    """
-    if not len(values):
-        return [math.nan, math.nan]
-    drawn = np.random.default_rng(seed).choice(np.asarray(values), (draws, len(values)))
-    return [float(x) for x in np.percentile(np.median(drawn, axis=1), (2.5, 97.5))]
-
-
 def how(report: dict) -> str:
     """Say how a frame was made: its mode, the way where that is another word, who ended it."""
     way = report.get('way', report['mode'])
@@ -158,9 +148,9 @@ def summarize(events: Sequence[dict], used: dict[str, dict], crossed: Sequence[i
     round_trips = [frame.round_trip for frame in processed if frame.heard]
     return delivery(events) | {
         'latency_ms': percentiles([frame.latency for frame in processed]),
-        'latency_median_interval_ms': median_interval([frame.latency for frame in processed]),
+        'latency_median_interval_ms': spread.interval([f.latency for f in processed]),
         'round_trip_ms': percentiles(round_trips),
-        'round_trip_median_interval_ms': median_interval(round_trips),
+        'round_trip_median_interval_ms': spread.interval(round_trips),
         'deadline_misses': sum(not report['deadline_met'] for report in reports),
         'modes': dict(Counter(map(how, reports))),
         'fallbacks': dict(Counter(r['reason'] for r in reports if r['fallback'])),

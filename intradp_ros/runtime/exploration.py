@@ -35,28 +35,27 @@ class Explorer:
     Remembers what was tried last; for one thread.
 
     :param offload: sends the whole input.
+    :param alive: whether there is an edge and it answers.
     :param sooner: whether the link carries the input in less time than local inference takes.
     """
 
-    def __init__(self, offload: Split, sooner: Callable[[], bool]):
+    def __init__(self, offload: Split, alive: Callable[[], bool], sooner: Callable[[], bool]):
         self.offered = self.tried = float('-inf')  # a frame to the edge, a rival
         self._offload = offload
-        self._sooner = sooner
+        self._alive, self._sooner = alive, sooner
         self._exploring = False
         self._late = 0  # frames offered in vain, in a row
 
-    def choose(self, planned: DeviceSettings, now: float, alive: bool, silent: bool
-               ) -> DeviceSettings:
+    def choose(self, planned: DeviceSettings, now: float, silent: bool) -> DeviceSettings:
         """
         Say how the next frame is done.
 
-        :param alive: whether there is an edge and it answers.
-        :param silent: whether there is one that does not.
+        :param silent: whether the edge did not answer when it was asked last.
         """
         self._exploring = False
         rival = planned.rival
         if rival is not None and now >= self.tried + TRIAL_PERIOD and \
-                (rival.way == 'local' or alive):
+                (rival.way == 'local' or self._alive()):
             self.tried = now
             return rival
         # A rival that uses the edge shows what the link carries.
@@ -77,7 +76,7 @@ class Explorer:
         doublings = max(0, self._late - FIRST_EXPLORED + 1)
         return min(EXPLORE_PERIOD * 2 ** min(doublings, 30), LONGEST_EXPLORE_PERIOD)
 
-    def note(self, now: float, alive: bool, answered: bool, local: float) -> None:
+    def note(self, now: float, answered: bool, local: float) -> None:
         """
         Take the end of the frame that was chosen for: count those that were only made late by
         being offered.
@@ -89,5 +88,5 @@ class Explorer:
             return
         sooner = self._sooner() and (not answered or now - self.offered < local)
         # What a dead link or edge took says nothing; that it is back shall be seen soon.
-        late = alive and not sooner
+        late = self._alive() and not sooner
         self._late = self._late + 1 if late else 0

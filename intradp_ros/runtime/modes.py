@@ -202,13 +202,17 @@ def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,
     others: list[tuple[float, Decision]] = []
 
     def judged(plan: Plan, setup: Setup, codec: str) -> tuple[float, Decision]:
-        decision, seconds = _nearest(plan, setup, link, objective, codec, hedge)
-        corrected = plan.run(link).latency * factors.of(plan.kind)
+        seconds = plan.run(link).latency
+        corrected = seconds * factors.of(plan.kind)
+        try:
+            decision = replace(settings_of(plan, setup.graph, codec, hedge), seconds=seconds)
+        except ParameterError as error:
+            decision = _stand_in(setup, link, objective, codec, hedge, str(error))
         reason = (f'{name}: {plan.way}' + (f' at {plan.merge}' if plan.merge else '') +
                   f', {plan.tiles} tiles, {codec}: {corrected * 1e3:.1f} ms expected at '
                   f'{link.bandwidth / 1e6:.2f} MB/s, edge {edge_speedup:.1f} times as fast')
         return corrected, replace(
-            decision, seconds=seconds, reason='; '.join(filter(None, (reason, decision.reason))))
+            decision, reason='; '.join(filter(None, (reason, decision.reason))))
     for codec in allowed_codecs(mode, max_map_drop):
         if mode == 'auto' and codec not in known:
             continue
@@ -251,17 +255,13 @@ def may_divide(mode: str, model: str, halo: int, max_map_drop: float) -> bool:
     return least is not None and halo >= least
 
 
-def _nearest(plan: Plan, setup: Setup, link: Link, objective: Objective, codec: str,
-             hedge: bool) -> tuple[Decision, float]:
-    """Give what is carried out of a plan, and the seconds that the timeline makes of that."""
-    try:
-        return settings_of(plan, setup.graph, codec, hedge), plan.run(link).latency
-    except ParameterError as error:
-        why = str(error)
+def _stand_in(setup: Setup, link: Link, objective: Objective, codec: str, hedge: bool,
+              why: str) -> Decision:
+    """Give what is done instead of a plan that cannot be carried out."""
     try:
         cut = planners.find('neurosurgeon').plan(setup, link, objective)
-        decision, seconds = settings_of(cut, setup.graph, codec, hedge), cut.run(link).latency
+        decision = replace(settings_of(cut, setup.graph, codec, hedge),
+                           seconds=cut.run(link).latency)
     except IntraDPError:
-        decision, seconds = Decision('offload', tile_count=1, codec=codec, hedge=hedge), 0.0
-    return replace(decision, reason=f'{why}; instead: {decision.way} '
-                   f'{decision.merge}'.rstrip()), seconds
+        decision = Decision('offload', tile_count=1, codec=codec, hedge=hedge)
+    return replace(decision, reason=f'{why}; instead: {decision.way} {decision.merge}'.rstrip())

@@ -3,7 +3,7 @@ import math
 import numpy as np
 from pytest import approx
 
-import spread
+from testbed import spread
 
 
 def wandering(random, turns=4, frames=25):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest import approx
 
-from testbed import summary
+from testbed import spread, summary
 from testbed.system import Recording, join
 
 REPORT = {'mode': 'offload', 'source': 'edge', 'fallback': False, 'reason': '', 'bytes': 1000,
@@ -100,8 +100,8 @@ def test_nothing_seen_is_nan_and_no_crash():
 def test_the_interval_of_a_median_holds_it_as_often_as_it_says():
     random = np.random.default_rng(1)
     inside = 0
-    for trial in range(200):
-        low, high = summary.median_interval(random.lognormal(0, 1, 60), 400, trial)
+    for _ in range(200):
+        low, high = spread.interval(random.lognormal(0, 1, 60))
         inside += low <= 1.0 <= high
     assert 180 <= inside <= 199
 

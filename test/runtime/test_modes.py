@@ -20,6 +20,8 @@ from intradp_ros.runtime.wire import Report, Stamp
 from intradp_ros.tiling import split
 from intradp_ros.tiling.part import Division
 
+FIRST = Stamp(0, 0, '')
+
 
 @pytest.fixture(scope='module')
 def profile(detector):
@@ -44,8 +46,6 @@ def setup(profile):
 @pytest.fixture(scope='module')
 def bottleneck(detector):
     return split.bottleneck(detector.graph)
-
-FIRST = Stamp(0, 0, '')
 
 
 def test_ways_become_settings(detector, setup, bottleneck):

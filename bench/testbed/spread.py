@@ -15,11 +15,12 @@ import numpy as np
 DRAWS = 1000
 
 
-def interval(frames: Sequence[float], turns: int) -> tuple[float, float]:
+def interval(frames: Sequence[float], turns: int = 1) -> tuple[float, float]:
     """
     Give the 95 % interval of a median.
 
-    :param frames: a figure of each frame, in the order of turns, about as many in each.
+    :param frames: a figure of each frame, in the order of turns, about as many in each. With one
+        turn it is the plain bootstrap (Efron 1979, percentile method).
     :returns: lower and upper end; NaN of nothing.
     """
     return _interval(_medians(frames, turns)) if len(frames) else (math.nan, math.nan)
