@@ -3,6 +3,7 @@ What the lifecycle nodes share: parameter table, autostart, a way onto the execu
 main.
 """
 
+import os
 import re
 import signal
 import sys
@@ -20,9 +21,10 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.parameter import Parameter as Value
+from rclpy.utilities import get_rmw_implementation_identifier
 
 from intradp_ros.errors import IntraDPError
-from intradp_ros.nodes import conversions, parameters
+from intradp_ros.nodes import conversions, middleware, parameters
 from intradp_ros.nodes.parameters import Parameter
 from intradp_ros.runtime import memory
 
@@ -186,6 +188,7 @@ def _live(factory: Callable[[], Node], args: list[str] | None) -> int:
     try:
         memory.keep_freed()
         memory.bound_kernels()
+        os.environ.update(middleware.settings(os.environ, get_rmw_implementation_identifier()))
         rclpy.init(args=args)
         executor = SingleThreadedExecutor()
         node = factory()
