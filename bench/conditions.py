@@ -76,11 +76,12 @@ def calibrate(args: argparse.Namespace, name: str) -> dict:
     with bed_of(args) as bed:
         device, server = expectation.measure(bed, model, 8.0 if args.quick else 30.0)
     with running(args, model, label=f'calibration-{name}') as (_, system):
-        active = system.activations()
-        starts = {process: active[process] - system.started[process] for process in active}
         system.set({'mode': 'local'})
         # Fresh nodes are slow for some seconds, and D decides the rates of a whole grid.
         local, = system.watch(frames=40, warmup=20, patience=300.0)
+        # A node is found while it still warms up; one that did frames has said when it was active.
+        active = system.activations()
+        starts = {process: active[process] - system.started[process] for process in active}
         system.set({'mode': 'offload', 'codec': 'uint8'})
         offload, = system.watch(frames=15, warmup=5, patience=300.0)
     alone, sent = (summary.frames(r.events) for r in (local, offload))

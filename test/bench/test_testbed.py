@@ -79,6 +79,13 @@ def test_robots_and_edge_never_share_a_core(monkeypatch, cores, robots, expected
     assert beds.default_processors(robots) == expected
 
 
+@pytest.mark.parametrize('available, robot, edge, expected', [
+    ({0, 1}, (0,), (1,), {1}), ({0, 1, 2, 3}, (0,), (1,), {2, 3}),
+    ({2, 3, 4, 5}, (2, 3, 4), (5,), {5})])
+def test_who_watches_takes_nothing_from_a_robot(available, robot, edge, expected):
+    assert beds.spare(available, robot, edge) == expected
+
+
 def test_one_core_is_too_few(monkeypatch):
     monkeypatch.setattr(os, 'sched_getaffinity', lambda _: {0})
     with pytest.raises(shell.BedError, match='two cores'):
@@ -193,6 +200,16 @@ def test_nodes_on_a_robot_see_how_slow_it_is(bed):
     done = subprocess.run([*bed.on_robot(), sys.executable, '-c', work], capture_output=True,
                           text=True, check=True)
     assert float(done.stdout) == bed.robot.share < 1
+
+
+def test_commands_that_change_links_keep_off_a_robots_core(allowed):
+    before = os.sched_getaffinity(0)
+    with TestBed() as bed:
+        mine = set(subprocess.check_output(
+            [sys.executable, '-c', 'import os; print(*os.sched_getaffinity(0))'],
+            text=True).split())
+        assert not mine & set(map(str, bed.robot.cores))
+    assert os.sched_getaffinity(0) == before
 
 
 def shared(robots):
