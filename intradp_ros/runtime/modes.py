@@ -171,7 +171,7 @@ def hedges(objective: Objective, shared: bool) -> bool:
 
 def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,
            objective: Objective, max_map_drop: float = 0.0,
-           shortlists: dict[str, list[Plan]] | None = None,
+           shortlists: dict[str, list[Plan] | None] | None = None,
            factors: Factors = UNCORRECTED) -> Decision:
     """
     Plan by a mode that is a planner's name, or 'auto'.
@@ -182,7 +182,9 @@ def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,
     :param link: None while nothing is known of it: then the input is offered to the edge, which
         shows what the link can do.
     :param shortlists: what `frontier` keeps by codec from one decision to the next, as long as
-        nothing but the link changes: its candidates take much longer to make than to compare.
+        nothing but the link changes: its candidates take much longer to make than to compare. Each
+        call makes those of one more codec, the one first that saves most bytes; None stands for
+        those that are still to come.
     :param factors: how long frames of each way really took, for `frontier` (see `experience`).
     :raises ParameterError: for a mode that is no planner.
     """
@@ -213,19 +215,23 @@ def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,
                   f'{link.bandwidth / 1e6:.2f} MB/s, edge {edge_speedup:.1f} times as fast')
         return corrected, replace(
             decision, reason='; '.join(filter(None, (reason, decision.reason))))
-    for codec in allowed_codecs(mode, max_map_drop):
-        if mode == 'auto' and codec not in known:
-            continue
+    codecs = [codec for codec in reversed(allowed_codecs(mode, max_map_drop))
+              if mode != 'auto' or codec in known]
+    if name == 'frontier' and shortlists is not None:
+        shortlists.update({codec: shortlists.get(codec) for codec in codecs})
+        coming = [codec for codec in codecs if shortlists[codec] is None]
+        codecs = [codec for codec in codecs if codec not in coming[1:]]
+    for codec in codecs:
         setup = Setup(device, edge, known.get(codec, known['uint8']))
         wanted = objective
         if mode == 'auto':
             left = max_map_drop - (0.0 if setup.encoding.lossless else JPEG_DROP)
             wanted = replace(objective, halo=halo_allowed(device.model, left))
         if name == 'frontier' and shortlists is not None:
-            if codec not in shortlists:
-                shortlists[codec] = frontier.shortlist(setup, wanted, link)
-            plan = frontier.choose(setup, shortlists[codec], link, wanted, factors.of)
-            other = compares and frontier.runner_up(shortlists[codec], link, plan, factors.of)
+            candidates = shortlists[codec] or frontier.shortlist(setup, wanted, link)
+            shortlists[codec] = candidates
+            plan = frontier.choose(setup, candidates, link, wanted, factors.of)
+            other = compares and frontier.runner_up(candidates, link, plan, factors.of)
             if other:
                 others.append(judged(other, setup, codec))
         else:

@@ -58,7 +58,8 @@ class Replanner:
         self._wish: Wish | None = None
         self._link = LinkEstimate()
         self._speedup = 0.0
-        self._shortlists: dict[tuple[Wish, float], dict[str, list[Plan]]] = {}
+        self._shortlists: dict[tuple[Wish, float], dict[str, list[Plan] | None]] = {}
+        self._unfinished = False  # there are codecs that the last decision did not look at
         self._experience = Experience()
         self._factors = Factors()
         self._planned = float('-inf')
@@ -117,7 +118,7 @@ class Replanner:
         moved = faster > HYSTERESIS * STEP ** 0.5 * slower
         factors = self._experience.factors(now)
         if wish == self._wish and not link.differs(self._link, HYSTERESIS) and not moved \
-                and not self._learnt(factors, now):
+                and not self._learnt(factors, now) and not self._unfinished:
             return None
         if moved or wish != self._wish:
             # In between, what a step was prepared for stands: no going to and fro at its edge.
@@ -125,9 +126,11 @@ class Replanner:
         self._wish, self._link, self._factors, self._planned = wish, link, factors, now
         if len(self._shortlists) > MOST_SHORTLISTS:
             self._shortlists.clear()
+        shortlists = self._shortlists.setdefault((wish, self._speedup), {})
         decision = modes.decide(
             wish.mode, profile, self._speedup, link.assumed(wish.message_bytes), wish.objective,
-            wish.max_map_drop, self._shortlists.setdefault((wish, self._speedup), {}), factors)
+            wish.max_map_drop, shortlists, factors)
+        self._unfinished = None in shortlists.values()
         if decision == self.decision:
             return None
         self.decision = decision
