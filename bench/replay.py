@@ -12,7 +12,7 @@ import conditions
 import disturbances
 import grid
 import traces
-from methods import METHODS
+from methods import METHODS, Method
 from testbed import summary
 from testbed.network import Link
 from testbed.shell import BedError
@@ -69,7 +69,9 @@ def run_group(args: argparse.Namespace, methods: Sequence[str], model: str,
         for name, method in tqdm(pairs, f'replay {model}', unit='replay'):
             found = replays[name]
             # The trace that the others were measured on, whatever options say now.
-            found['methods'][method] = run_one(system, bed.links[0], METHODS[method].parameters,
+            # About as long as a frame takes on the robot alone.
+            each = found['deadline_ms'] / DEADLINE / 1e3
+            found['methods'][method] = run_one(system, bed.links[0], METHODS[method], each,
                                                found['steps'], found['deadline_ms'])
             regrets = regret({m: c['points'] for m, c in found['methods'].items()
                               if c.get('points')}, found['seconds'],
@@ -79,17 +81,22 @@ def run_group(args: argparse.Namespace, methods: Sequence[str], model: str,
             grid.save(args.out, f'replay-{model}-{name}', found)
 
 
-def run_one(system: System, link: Link, parameters: dict[str, object], trace: traces.Trace,
+def run_one(system: System, link: Link, method: Method, each: float, trace: traces.Trace,
             deadline_ms: float) -> dict:
-    """Replay one trace with one method."""
+    """
+    Replay one trace with one method, after frames at the trace's mean rate: as many as in the
+    grid, so that a method which plans has its plan.
+
+    :param each: seconds of a frame, about.
+    """
     link.set_rate(traces.mean(trace))
     try:
-        if parameters:
-            system.set(parameters | {'deadline_ms': deadline_ms})
+        if method.parameters:
+            system.set(method.parameters | {'deadline_ms': deadline_ms})
     except BedError as error:
         return {'refused': str(error)}
     recording, = system.watch(disturbances.follow(link, trace), seconds=traces.length(trace),
-                              warmup=5, patience=20.0)
+                              warmup=method.warmup(each), patience=20.0)
     processed = summary.frames(recording.events)
     begin = next(e['t'] for e in recording.events if e['event'] == 'begin')
     remote = system.topology == 'remote'
