@@ -2,15 +2,35 @@
 What bands cost: seconds of each step of a wavefront, without running it.
 
 Band costs do not depend on the link, so planners compute them once for a setup and then only
-simulate. Functions of bands take their boundaries as rows of one tensor, from 0 to its rows or,
-where bands come from below, the other way round.
+simulate; nor on codecs nor, but for a factor, on a machine's speed, so profiles remember them.
+Functions of bands take their boundaries as rows of one tensor, from 0 to its rows or, where bands
+come from below, the other way round.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
 
 from intradp_ros.model.graph import Graph, Operator
 from intradp_ros.planning.profile import Profile
+
+# Figures that a profile remembers: a frontier's candidates have about a hundred.
+MOST_REMEMBERED = 5000
+
+
+def remembered(function: Callable[..., list[float]]) -> Callable[..., list[float]]:
+    """Keep what `function` says of a profile; one that was scaled has its original asked."""
+    @wraps(function)
+    def ask(profile: Profile, target: int, ends: Sequence[int], **options: bool) -> list[float]:
+        origin, factor = profile.origin
+        key = function.__name__, target, tuple(ends), tuple(sorted(options.items()))
+        seconds = origin.asked.get(key)
+        if seconds is None:
+            if len(origin.asked) >= MOST_REMEMBERED:
+                origin.asked.clear()
+            seconds = origin.asked[key] = function(origin, target, ends, **options)
+        return [factor * s for s in seconds]
+    return ask
 
 
 def needed_ends(graph: Graph, operators: Sequence[Operator], target: int, b: int) -> list[int]:
@@ -38,6 +58,7 @@ def needed_begins(graph: Graph, operators: Sequence[Operator], target: int, a: i
     return begins
 
 
+@remembered
 def computed(profile: Profile, target: int, ends: Sequence[int],
              from_below: bool = False) -> list[float]:
     """
@@ -60,6 +81,7 @@ def rows_computed(graph: Graph, target: int, ends: Sequence[int], from_below: bo
             for before, after in zip(there, there[1:])]
 
 
+@remembered
 def resumed(profile: Profile, source: int, ends: Sequence[int], from_below: bool = False,
             complete: bool = True) -> list[float]:
     """
@@ -79,6 +101,7 @@ def resumed(profile: Profile, source: int, ends: Sequence[int], from_below: bool
             for before, after in zip(there, there[1:])]
 
 
+@remembered
 def left_between(profile: Profile, source: int, ends: Sequence[int]) -> list[float]:
     """
     Seconds of what is left when two wavefronts, from the top and from below, have met.

@@ -159,6 +159,16 @@ class Profile:
         return tuple(self.seconds[o.id](self.graph.tensors[o.output].rows)
                      for o in self.graph.operators)
 
+    @cached_property
+    def origin(self) -> tuple['Profile', float]:
+        """The profile that this one was scaled from, and by how much; itself where it was not."""
+        return self, 1.0
+
+    @cached_property
+    def asked(self) -> dict[tuple, list[float]]:
+        """What bands cost, for `bands.remembered`."""
+        return {}
+
     @property
     def total(self) -> float:
         """Seconds of the whole model, pre- and postprocessing not included."""
@@ -180,9 +190,12 @@ class Profile:
 
     def scaled(self, factor: float) -> 'Profile':
         """Give the profile of a machine that takes `factor` times as long."""
-        return replace(self, seconds=tuple(s.scaled(factor) for s in self.seconds),
+        made = replace(self, seconds=tuple(s.scaled(factor) for s in self.seconds),
                        band_call=self.band_call * factor,
                        before=self.before * factor, after=self.after * factor)
+        origin, before = self.origin
+        vars(made)['origin'] = origin, before * factor
+        return made
 
 
 def estimated(graph: Graph, macs_per_second: float, call_seconds: float = 2e-5,

@@ -50,8 +50,9 @@ class Decision:
 
     `device_share` is the share of the merge tensor's rows that the device computes ('split'), or
     of the image ('divided', each side with `halo_px` rows of the input beyond its part);
-    `seconds` is what the timeline makes of a frame, 0 where nothing was planned. `rival` is of
-    another kind and nearly as good, as far as one knows: a frame now and then shows it.
+    `seconds` is what the timeline makes of a frame, `device_seconds` those in which the device
+    computes, 0 where nothing was planned. `rival` is of another kind and nearly as good, as far as
+    one knows: a frame now and then shows it.
     """
 
     way: str
@@ -62,6 +63,7 @@ class Decision:
     hedge: bool = False
     reason: str = ''
     seconds: float = 0.0
+    device_seconds: float = 0.0
     halo_px: int = 0
     rival: 'Decision | None' = None
 
@@ -172,12 +174,12 @@ def hedges(objective: Objective, shared: bool) -> bool:
 def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,
            objective: Objective, max_map_drop: float = 0.0,
            shortlists: dict[str, list[Plan] | None] | None = None,
-           factors: Factors = UNCORRECTED) -> Decision:
+           factors: Factors = UNCORRECTED, pace: float = 1.0) -> Decision:
     """
     Plan by a mode that is a planner's name, or 'auto'.
 
-    :param edge_speedup: how many times as fast as the device the edge is: its profile is taken to
-        be the device's, scaled (it need not travel; the edge's own times come with its
+    :param edge_speedup: how many times as fast as the device the edge is, now: its profile is
+        taken to be the device's, scaled (it need not travel; the edge's own times come with its
         acknowledgements).
     :param link: None while nothing is known of it: then the input is offered to the edge, which
         shows what the link can do.
@@ -186,6 +188,8 @@ def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,
         call makes those of one more codec, the one first that saves most bytes; None stands for
         those that are still to come.
     :param factors: how long frames of each way really took, for `frontier` (see `experience`).
+    :param pace: how many times as long as its profile says the device takes now. Plans are made in
+        the profile's time, in which link and deadline are that much faster, and so serve for any.
     :raises ParameterError: for a mode that is no planner.
     """
     ours = mode in OURS
@@ -194,7 +198,9 @@ def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,
         return Decision('local')
     if link is None:
         return Decision('offload', hedge=hedge, reason='nothing known of the link yet')
-    link = device.sending(link)
+    bandwidth, link = link.bandwidth, device.sending(link.faster(pace))
+    objective = replace(objective, deadline=objective.deadline / pace,
+                        energy_cap=objective.energy_cap / pace)
     edge = device.scaled(1 / edge_speedup)
     known = encodings(device, edge)
     name = 'frontier' if mode == 'auto' else mode
@@ -204,17 +210,18 @@ def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,
     others: list[tuple[float, Decision]] = []
 
     def judged(plan: Plan, setup: Setup, codec: str) -> tuple[float, Decision]:
-        seconds = plan.run(link).latency
-        corrected = seconds * factors.of(plan.kind)
+        corrected = pace * plan.run(link).latency * factors.of(plan.kind)
         try:
-            decision = replace(settings_of(plan, setup.graph, codec, hedge), seconds=seconds)
+            decision = _timed(plan, settings_of(plan, setup.graph, codec, hedge), link)
         except ParameterError as error:
             decision = _stand_in(setup, link, objective, codec, hedge, str(error))
         reason = (f'{name}: {plan.way}' + (f' at {plan.merge}' if plan.merge else '') +
                   f', {plan.tiles} tiles, {codec}: {corrected * 1e3:.1f} ms expected at '
-                  f'{link.bandwidth / 1e6:.2f} MB/s, edge {edge_speedup:.1f} times as fast')
+                  f'{bandwidth / 1e6:.2f} MB/s, edge {edge_speedup:.1f} times as fast')
         return corrected, replace(
-            decision, reason='; '.join(filter(None, (reason, decision.reason))))
+            decision, seconds=pace * decision.seconds,
+            device_seconds=pace * decision.device_seconds,
+            reason='; '.join(filter(None, (reason, decision.reason))))
     codecs = [codec for codec in reversed(allowed_codecs(mode, max_map_drop))
               if mode != 'auto' or codec in known]
     if name == 'frontier' and shortlists is not None:
@@ -261,13 +268,18 @@ def may_divide(mode: str, model: str, halo: int, max_map_drop: float) -> bool:
     return least is not None and halo >= least
 
 
+def _timed(plan: Plan, decision: Decision, link: Link) -> Decision:
+    """Add what the timeline makes of a frame."""
+    frame = plan.run(link)
+    return replace(decision, seconds=frame.latency, device_seconds=frame.busy('device'))
+
+
 def _stand_in(setup: Setup, link: Link, objective: Objective, codec: str, hedge: bool,
               why: str) -> Decision:
     """Give what is done instead of a plan that cannot be carried out."""
     try:
         cut = planners.find('neurosurgeon').plan(setup, link, objective)
-        decision = replace(settings_of(cut, setup.graph, codec, hedge),
-                           seconds=cut.run(link).latency)
+        decision = _timed(cut, settings_of(cut, setup.graph, codec, hedge), link)
     except IntraDPError:
         decision = Decision('offload', tile_count=1, codec=codec, hedge=hedge)
     return replace(decision, reason=f'{why}; instead: {decision.way} {decision.merge}'.rstrip())

@@ -13,7 +13,7 @@ from intradp_ros.planning.link import LinkEstimate
 from intradp_ros.planning.plan import Objective, Plan, kind_of
 from intradp_ros.planning.profile import Profile
 from intradp_ros.runtime import modes
-from intradp_ros.runtime.experience import Experience, Factors
+from intradp_ros.runtime.experience import LOCAL, Experience, Factors
 from intradp_ros.runtime.modes import Decision
 from intradp_ros.runtime.wire import Report
 
@@ -28,6 +28,8 @@ LESSON_PERIOD, LESSON_HYSTERESIS = 5.0, 1.1
 # The edge's speed is taken in steps of this factor: what is prepared for one serves for long, and
 # plans depend little on a part of the frame that takes little of its time.
 STEP = 2.0
+# What the device computes of a frame is as planned in these ways; others find it on the way.
+FIXED = ('local', 'cut', 'split')
 MOST_SHORTLISTS = 16
 # Frames go first: the planner's thread has a priority of its own, and gives Python's lock away
 # sooner (seconds) than by default: with 5 ms a frame beside a busy thread took a tenth to a
@@ -62,6 +64,8 @@ class Replanner:
         self._unfinished = False  # there are codecs that the last decision did not look at
         self._experience = Experience()
         self._factors = Factors()
+        # How many times as long as its profile says the device takes: hot, or not alone.
+        self._paces, self._pace = Experience(), 1.0
         self._planned = float('-inf')
         self._alone_since = float('-inf')
 
@@ -95,8 +99,13 @@ class Replanner:
             done = kind_of(report.way, report.merge, report.tiles)
             meant = [d for d in meant if d.kind == done]
         if meant and not report.fallback:
+            planned, computing = meant[0].seconds, meant[0].device_seconds
+            if report.way in FIXED and not report.hedged and computing > 0:
+                # A slow device says nothing against the way in which that was seen.
+                self._paces.note(LOCAL, computing / self._pace, report.device_ms / 1e3, now)
+                planned += report.device_ms / 1e3 - computing
             seconds = (report.latency_ms - report.queue_ms) / 1e3
-            self._experience.note(meant[0].kind, meant[0].seconds, seconds, now)
+            self._experience.note(meant[0].kind, planned, seconds, now)
 
     def decide(self, profile: Profile, wish: Wish, link: LinkEstimate,
                edge_seconds: float, now: float) -> Decision | None:
@@ -113,23 +122,29 @@ class Replanner:
         if self._wish is not None and wish.mode != self._wish.mode:
             # Kinds do not tell codecs apart, and modes do not allow the same ones.
             self._experience, self.decision = Experience(), None
-        speedup = profile.total / edge_seconds if edge_seconds > 0 else wish.edge_speedup
+        pace = self._paces.factors(now).seen.get(LOCAL, 1.0)
+        slower, faster = sorted((pace, self._pace))
+        another_pace = faster > HYSTERESIS * slower and now >= self._planned + LESSON_PERIOD
+        if not another_pace:
+            pace = self._pace
+        speedup = pace * profile.total / edge_seconds if edge_seconds > 0 else wish.edge_speedup
         slower, faster = sorted((speedup, self._speedup))
         moved = faster > HYSTERESIS * STEP ** 0.5 * slower
         factors = self._experience.factors(now)
         if wish == self._wish and not link.differs(self._link, HYSTERESIS) and not moved \
-                and not self._learnt(factors, now) and not self._unfinished:
+                and not self._learnt(factors, now) and not another_pace and not self._unfinished:
             return None
         if moved or wish != self._wish:
             # In between, what a step was prepared for stands: no going to and fro at its edge.
             self._speedup = STEP ** round(log(speedup, STEP))
         self._wish, self._link, self._factors, self._planned = wish, link, factors, now
+        self._pace = pace
         if len(self._shortlists) > MOST_SHORTLISTS:
             self._shortlists.clear()
         shortlists = self._shortlists.setdefault((wish, self._speedup), {})
         decision = modes.decide(
             wish.mode, profile, self._speedup, link.assumed(wish.message_bytes), wish.objective,
-            wish.max_map_drop, shortlists, factors)
+            wish.max_map_drop, shortlists, factors, pace)
         self._unfinished = None in shortlists.values()
         if decision == self.decision:
             return None

@@ -147,3 +147,29 @@ def test_two_wavefronts_compute_every_row_once():
             assert all(steps[o] == (0 if o in head else top[graph.operators[o].output]
                                     + below[graph.operators[o].output]) for o in rows), met
         assert len(bands.left_between(profile, tensor.id, ends)) == len(ends)
+
+
+def test_what_is_remembered_is_of_the_right_profile(demo_setup):
+    graph, device = demo_setup.graph, demo_setup.device
+    tensor = graph.merge_candidates()[2]
+    ends = boundaries(tensor.rows, 4)
+
+    def asked(profile):
+        return [bands.computed(profile, tensor.id, ends),
+                bands.computed(profile, tensor.id, ends[::-1], from_below=True),
+                bands.resumed(profile, tensor.id, ends),
+                bands.resumed(profile, tensor.id, ends, complete=False),
+                bands.left_between(profile, tensor.id, ends)]
+
+    def alone(profile):
+        """Of a profile of its own that nobody has asked yet."""
+        return asked(replace(profile))
+    first = asked(device)
+    first[0][0] = 99.0
+    assert asked(device) == alone(device) != first
+    for profile in (device.scaled(0.1), device.scaled(0.1).scaled(3.0),
+                    replace(device.scaled(2.0), band_call=1e-3),
+                    replace(device, least_rows=(50,) * len(graph.operators)).scaled(0.5)):
+        for remembered, computed in zip(asked(profile), alone(profile)):
+            assert remembered == pytest.approx(computed)
+    assert asked(device.scaled(2.0)) != asked(device)

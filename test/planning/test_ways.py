@@ -41,6 +41,21 @@ def test_local_is_the_device_alone(demo_setup):
     assert frame.sent('uplink') == frame.sent('downlink') == 0
 
 
+@pytest.mark.parametrize('factor', [0.5, 3.0])
+def test_a_slow_device_is_a_fast_link_and_edge_in_its_own_time(demo_setup, factor):
+    device, edge = demo_setup.device, demo_setup.edge
+    slow = Setup(device.scaled(factor), edge)
+    own = Setup(device, edge.scaled(1 / factor))
+    costly = Link(3e6, 4e-3, 2e-3, down=1e6, message_compute=3e-3, message_idle=1e-3)
+    trace = Link(0, 4e-3, steps=((0.0, 1e6), (0.05, 0.0), (0.1, 5e6)))
+    for link in (*links(), costly, trace):
+        for merge in merges(demo_setup):
+            there = ways.streamed(slow, merge, 6, 'x', hedge=True).run(link)
+            here = ways.streamed(own, merge, 6, 'x', hedge=True).run(link.faster(factor))
+            assert factor * here.latency == pytest.approx(there.latency)
+            assert factor * here.busy('device') == pytest.approx(there.busy('device'))
+
+
 def test_with_one_tile_a_streamed_way_is_the_sequential_one(demo_setup):
     for merge in merges(demo_setup):
         head = {o.id for o in demo_setup.graph.ancestors([merge])}

@@ -206,3 +206,34 @@ def test_codecs_are_prepared_one_after_the_other_the_smallest_first(profile):
                              dict(shortlists))
     assert replanner.decision == in_one_go
     assert replanner.decide(profile, wish, link, 0.0, 3.0) is None
+
+
+def test_a_slow_device_is_planned_for_and_not_held_against_a_way(profile):
+    profile = replace(profile, message_compute=1e-4)
+    replanner, wish = Replanner(), Wish('frontier')
+    link, edge_seconds = LinkEstimate(6e5, 0.004), profile.total / 8
+
+    def frames(decision, pace, now):
+        """Five frames that took what was planned but for the device's part."""
+        for n in range(5):
+            computing = decision.device_seconds * pace
+            report = Report(FIRST, 0, n, way=decision.way, merge=decision.merge,
+                            tiles=decision.tile_count, mode='frontier',
+                            device_ms=computing * 1e3, latency_ms=1e3 * (
+                                decision.seconds - decision.device_seconds + computing))
+            replanner.note(report, now + n)
+    planned = replanner.decide(profile, wish, link, edge_seconds, 0.0)
+    assert planned.way == 'local'
+    frames(planned, 1.0, 1.0)
+    assert replanner.decide(profile, wish, link, edge_seconds, 6.0) is None or \
+        replanner.decision.way == 'local'
+    frames(planned, 4.0, 30.0)
+    slow = replanner.decide(profile, wish, link, edge_seconds, 36.0)
+    assert slow.way != 'local'
+    alone = replace(profile, seconds=profile.scaled(4).seconds, message_compute=4e-4)
+    fresh = modes.decide('frontier', alone, 32.0, link.assumed(60000), Objective(), 0.0, {})
+    assert (slow.way, slow.merge) == (fresh.way, fresh.merge)
+    assert slow.seconds == pytest.approx(fresh.seconds, rel=0.05)
+    assert replanner._experience.factors(36.0).seen[planned.kind] == pytest.approx(1, rel=0.01)
+    frames(slow, 0.25, 70.0)
+    assert replanner.decide(profile, wish, link, edge_seconds, 76.0).way == 'local'
