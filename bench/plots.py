@@ -13,6 +13,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter  # noqa
 
 import expectation  # noqa: E402
 from intradp_ros.planning import picture  # noqa: E402
+from intradp_ros.planning.plan import Setup  # noqa: E402
 from methods import METHODS  # noqa: E402
 
 Picture = tuple[str, Path]
@@ -29,11 +30,13 @@ def of_model(model: str, cells: Sequence[dict], calibration: dict | None, folder
     made = [latency_against_rho(model, measured, out / f'{model}-rho.png'),
             distributions(model, measured, out / f'{model}-cdf.png')]
     profiles = [folder / path for path in (calibration or {}).get('profiles', ())]
-    if profiles and all(path.exists() for path in profiles):
-        setup = expectation.setup(*profiles)
-        made += [gantt(setup, cell, out / f'{model}-{cell["method"]}-gantt.png')
-                 for cell in measured if cell['rho'] == 1 and cell.get('expected')
-                 and cell['method'] in ('offload', 'frontier')]
+    there = profiles and all(path.exists() for path in profiles)
+    setup = expectation.setup(*profiles) if there else None
+    for cell in measured:
+        path = out / f'{model}-{cell["method"]}-gantt.png'
+        if cell['rho'] == 1 and cell.get('expected') and \
+                cell['method'] in ('offload', 'frontier') and (setup or path.exists()):
+            made.append(gantt(setup, cell, path))
     return made
 
 
@@ -93,8 +96,18 @@ def distributions(model: str, cells: Sequence[dict], path: Path) -> Picture:
     return save(figure, path, f'{model}: distribution of latency')
 
 
-def gantt(setup, cell: dict, path: Path) -> Picture:
-    """Draw the frame of median latency beside what the timeline makes of such a frame."""
+def gantt(setup: Setup | None, cell: dict, path: Path) -> Picture:
+    """
+    Draw the frame of median latency beside what the timeline makes of such a frame.
+
+    :param setup: None where the profiles are gone, which are not kept with results: then the
+        picture stays that was drawn when they were there.
+    """
+    title = (f'{cell["model"]}, rho {cell["rho"]:g}: a frame of '
+             f'{cell["method"]}, simulated and measured (measured: durations of its report; '
+             "there is no common clock, so the edge's are put where they can be)")
+    if setup is None:
+        return title, path
     frame = cell['example']
     plan = expectation.plan_done(setup, frame['way'], frame['merge'], frame['tiles'],
                                  cell['rate'])
@@ -108,13 +121,11 @@ def gantt(setup, cell: dict, path: Path) -> Picture:
                              (places[task.resource] - 0.4, 0.8), edgecolor='white')
     for resource, begin, length in measured_spans(frame):
         right.broken_barh([(begin, length)], (places[resource] - 0.4, 0.8), color='tab:orange')
-    for axes, title in ((left, f'simulated: {simulated.latency * 1e3:.0f} ms'),
-                        (right, f'measured: {frame["latency_ms"]:.0f} ms')):
+    for axes, what in ((left, f'simulated: {simulated.latency * 1e3:.0f} ms'),
+                       (right, f'measured: {frame["latency_ms"]:.0f} ms')):
         axes.set(yticks=list(places.values()), yticklabels=list(places), xlabel='ms',
-                 title=f'{cell["method"]} ({frame["way"]}), {title}')
-    return save(figure, path, f'{cell["model"]}, rho {cell["rho"]:g}: a frame of '
-                f'{cell["method"]}, simulated and measured (measured: durations of its report; '
-                "there is no common clock, so the edge's are put where they can be)")
+                 title=f'{cell["method"]} ({frame["way"]}), {what}')
+    return save(figure, path, title)
 
 
 def measured_spans(report: dict) -> list[tuple[str, float, float]]:
@@ -142,8 +153,8 @@ def of_replay(found: dict, out: Path) -> list[Picture]:
     for name, cell in found['methods'].items():
         if cell.get('points'):
             begins, latencies = zip(*cell['points'])
-            axes.plot(begins, latencies, '.-', markersize=3, linewidth=0.6, label=name,
-                      color=COLOURS[name])
+            axes.plot(begins, latencies, '.-', markersize=3, label=name, color=COLOURS[name],
+                      linewidth=1.8 if name in ('frontier', 'auto') else 0.6)
     axes.axhline(found['deadline_ms'], color='grey', linestyle='--', linewidth=0.8)
     axes.set(yscale='log', xlabel='s', ylabel='latency, ms')
     axes.legend(fontsize=7, ncols=3)

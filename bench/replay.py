@@ -2,6 +2,7 @@
 
 import argparse
 import statistics
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -104,7 +105,7 @@ def run_one(system: System, link: Link, method: Method, each: float, trace: trac
     figures = summary.summarize(recording.events, recording.used, recording.crossed)
     # A frame that was late is late whatever the nodes' own deadline was.
     figures['deadline_misses'] = sum(not latency <= deadline_ms for _, latency in points)
-    return {'figures': figures, 'points': points,
+    return {'begun': time.time() - traces.length(trace), 'figures': figures, 'points': points,
             'weighted_ms': summary.weighted_percentiles(points, traces.length(trace))}
 
 

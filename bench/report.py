@@ -263,6 +263,18 @@ def replay(found: dict) -> str:
             f'{cell["regret_ms"]:.1f}',
             ', '.join(f'{k} {v}' for k, v in figures['modes'].items()),
             f'{figures["missing"]}/{figures["duplicated"]}/{figures["reordered"]}'))
+    late = {name: cell['weighted_ms']['p95'] for name, cell in found['methods'].items()
+            if 'weighted_ms' in cell}
+    single = [name for name in late if not METHODS[name].adaptive]
+    if 'auto' in late and single:
+        best = min(single, key=late.__getitem__)
+        ratio = late['auto'] / late[best]
+        lines += ['', f'p95 of `auto` / p95 of the best single method ({best}): {ratio:.2f}; '
+                  f'asked: at most 0.80, {"holds" if ratio <= 0.8 else "**does not hold**"}.']
+    begun = [cell['begun'] for cell in found['methods'].values() if 'begun' in cell]
+    if begun:
+        lines += ['', f'Between the first and the last of these replays lay '
+                  f'{(max(begun) - min(begun)) / 60:.0f} minutes.']
     return '\n'.join([*lines, ''])
 
 

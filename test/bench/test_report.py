@@ -1,9 +1,11 @@
 import math
 
+import pytest
 from pytest import approx
 from test_summary import BEGIN, run
 
 import grid
+import plots
 import replay
 import report
 from intradp_ros.planning.profile import Power
@@ -99,6 +101,33 @@ def test_a_report_with_plots_is_written_from_a_folder(tmp_path):
     assert len(pictures) == 4
     for picture in pictures:
         assert (tmp_path / picture).stat().st_size > 5000
+
+
+def test_a_chart_of_profiles_that_are_gone_stays(tmp_path):
+    found = cell('frontier', 1.0, 90) | {'expected': {'latency_ms': 80.0}}
+    chart = tmp_path / 'demo_detector-frontier-gantt.png'
+    assert chart not in [p for _, p in plots.of_model(
+        'demo_detector', [found], {'profiles': ['gone.json']}, tmp_path, tmp_path)]
+    chart.write_bytes(b'drawn before')
+    title, path = plots.of_model('demo_detector', [found], {'profiles': ['gone.json']}, tmp_path,
+                                 tmp_path)[-1]
+    assert path == chart and 'rho 1: a frame of frontier' in title
+    assert chart.read_bytes() == b'drawn before'
+
+
+@pytest.mark.parametrize('p95, verdict', [
+    (75, '0.75; asked: at most 0.80, holds'),
+    (85, '0.85; asked: at most 0.80, **does not hold**')])
+def test_a_replay_holds_auto_against_the_best_single_method(p95, verdict):
+    def replayed(p95, begun):
+        return {'figures': cell('local', 1, 90)['figures'], 'begun': begun, 'regret_ms': 0.0,
+                'weighted_ms': {'mean': 50, 'p50': 50, 'p95': p95, 'p99': 200}}
+    text = report.replay({'model': 'demo_detector', 'trace': 'wifi', 'seconds': 2.0,
+                          'mean_rate': 1e6, 'deadline_ms': 200.0, 'methods': {
+                              'local': replayed(130, 0), 'offload': replayed(100, 60),
+                              'frontier': replayed(50, 120), 'auto': replayed(p95, 660)}})
+    assert f'best single method (offload): {verdict}.' in text
+    assert 'lay 11 minutes.' in text
 
 
 def test_regret_is_against_the_best_fixed_method_of_each_second():
