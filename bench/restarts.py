@@ -14,6 +14,7 @@ import array
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -21,6 +22,8 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+
+from tqdm import tqdm
 
 import record
 
@@ -124,7 +127,8 @@ def start(kilobytes: int, kills: int, domain: int, folder: Path) -> subprocess.P
     environment.pop('FASTDDS_DEFAULT_PROFILES_FILE', None)
     if kilobytes != DEFAULT:
         profile = folder / f'{kilobytes}.xml'
-        profile.write_text(SETTINGS.read_text().replace('8388608', str(kilobytes * 1024)))
+        profile.write_text(re.sub(r'(?<=<segment_size>)\d+', str(kilobytes * 1024),
+                                  SETTINGS.read_text()))
         environment['FASTDDS_DEFAULT_PROFILES_FILE'] = str(profile)
     return subprocess.Popen(
         [sys.executable, __file__, '--role', 'write', '--kills', str(kills)], env=environment,
@@ -147,8 +151,9 @@ def main() -> int:
                    for n, size in enumerate(args.kilobytes)}
         rows = []
         for size, writer in writers.items():
-            said, _ = writer.communicate()
-            after = [json.loads(line) for line in said.splitlines()][1:]
+            lines = tqdm(writer.stdout, f'{size} KB', total=args.kills + 1, unit='reader')
+            after = [json.loads(line) for line in lines][1:]
+            writer.wait()
             deaf = [c for c in after if c['tiles'] < 2]
             rows.append({'kilobytes': size, 'kills': len(after), 'deaf': len(deaf),
                          'small_messages_of_the_deaf': [c['small'] for c in deaf]})

@@ -1,15 +1,16 @@
 """What `intradp doctor` reads from the machine it runs on: sockets, interfaces, cores ..."""
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from intradp_ros.nodes import middleware
 
 OK, HINT, FAULT = 'ok', 'hint', 'fault'
 # Bytes of a 640x480 frame as uint8, sent in one go: what sockets have to hold before the reader
 # comes to read.
 FRAME_BYTES = 921600
-PROFILE = 'FASTDDS_DEFAULT_PROFILES_FILE'
+PROFILE = middleware.FILES[0]
 PROFILE_CURE = (f'export {PROFILE}=$(ros2 pkg prefix --share intradp_ros)/config/fastdds_wifi.xml '
                 f'before starting the nodes')
 
@@ -123,13 +124,11 @@ def _interfaces(environment: Mapping[str, str], rmw: str, root: Path) -> Iterato
 
 
 def _shared_memory(root: Path) -> Iterator[Finding]:
-    try:
-        state = os.statvfs(root / 'dev/shm')
-    except OSError:
+    free = middleware.free_shared_memory(root)
+    if free is None:
         yield Finding(HINT, 'shared memory', 'there is no /dev/shm: processes of this machine '
                       'talk over sockets', 'in a container: --ipc=host, or a tmpfs at /dev/shm')
         return
-    free = state.f_bavail * state.f_frsize
     if free < 64 * 2**20:
         yield Finding(FAULT, 'shared memory', f'/dev/shm has {free >> 20} MiB left', 'remove what '
                       'dead processes left (fastdds shm clean), in a container: --shm-size=1g')

@@ -25,13 +25,19 @@ BESIDE = ('DEFAULT_FASTDDS_PROFILES.xml', 'DEFAULT_FASTRTPS_PROFILES.xml')
 ROOM = 32 * 2**20
 
 
-def has_room(root: Path = Path('/')) -> bool:
-    """Whether /dev/shm has room for more memory than Fast DDS takes by itself."""
+def free_shared_memory(root: Path = Path('/')) -> int | None:
+    """Give the free bytes of /dev/shm; None where there is none."""
     try:
         state = os.statvfs(root / 'dev/shm')
     except OSError:
-        return False
-    return state.f_bavail * state.f_frsize >= ROOM
+        return None
+    return state.f_bavail * state.f_frsize
+
+
+def has_room(root: Path = Path('/')) -> bool:
+    """Whether /dev/shm has room for more memory than Fast DDS takes by itself."""
+    free = free_shared_memory(root)
+    return free is not None and free >= ROOM
 
 
 def settings(environment: Mapping[str, str], rmw: str, root: Path = Path('/')) -> dict[str, str]:

@@ -19,6 +19,7 @@ from intradp_ros.planning.link import Link
 from intradp_ros.planning.plan import Objective, Plan, Setup, kind_of
 from intradp_ros.planning.planners import frontier
 from intradp_ros.planning.profile import Profile
+from intradp_ros.planning.timeline import Timeline
 from intradp_ros.runtime.edge import LARGEST_MERGE
 from intradp_ros.runtime.experience import UNCORRECTED, Factors, Kind
 from intradp_ros.runtime.settings import DeviceSettings
@@ -210,9 +211,10 @@ def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,
     others: list[tuple[float, Decision]] = []
 
     def judged(plan: Plan, setup: Setup, codec: str) -> tuple[float, Decision]:
-        corrected = pace * plan.run(link).latency * factors.of(plan.kind)
+        frame = plan.run(link)
+        corrected = pace * frame.latency * factors.of(plan.kind)
         try:
-            decision = _timed(plan, settings_of(plan, setup.graph, codec, hedge), link)
+            decision = _timed(settings_of(plan, setup.graph, codec, hedge), frame)
         except ParameterError as error:
             decision = _stand_in(setup, link, objective, codec, hedge, str(error))
         reason = (f'{name}: {plan.way}' + (f' at {plan.merge}' if plan.merge else '') +
@@ -225,7 +227,8 @@ def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,
     codecs = [codec for codec in reversed(allowed_codecs(mode, max_map_drop))
               if mode != 'auto' or codec in known]
     if name == 'frontier' and shortlists is not None:
-        shortlists.update({codec: shortlists.get(codec) for codec in codecs})
+        for codec in codecs:
+            shortlists.setdefault(codec)
         coming = [codec for codec in codecs if shortlists[codec] is None]
         codecs = [codec for codec in codecs if codec not in coming[1:]]
     for codec in codecs:
@@ -268,9 +271,8 @@ def may_divide(mode: str, model: str, halo: int, max_map_drop: float) -> bool:
     return least is not None and halo >= least
 
 
-def _timed(plan: Plan, decision: Decision, link: Link) -> Decision:
+def _timed(decision: Decision, frame: Timeline) -> Decision:
     """Add what the timeline makes of a frame."""
-    frame = plan.run(link)
     return replace(decision, seconds=frame.latency, device_seconds=frame.busy('device'))
 
 
@@ -279,7 +281,7 @@ def _stand_in(setup: Setup, link: Link, objective: Objective, codec: str, hedge:
     """Give what is done instead of a plan that cannot be carried out."""
     try:
         cut = planners.find('neurosurgeon').plan(setup, link, objective)
-        decision = _timed(cut, settings_of(cut, setup.graph, codec, hedge), link)
+        decision = _timed(settings_of(cut, setup.graph, codec, hedge), cut.run(link))
     except IntraDPError:
         decision = Decision('offload', tile_count=1, codec=codec, hedge=hedge)
     return replace(decision, reason=f'{why}; instead: {decision.way} {decision.merge}'.rstrip())

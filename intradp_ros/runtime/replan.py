@@ -61,7 +61,6 @@ class Replanner:
         self._link = LinkEstimate()
         self._speedup = 0.0
         self._shortlists: dict[tuple[Wish, float], dict[str, list[Plan] | None]] = {}
-        self._unfinished = False  # there are codecs that the last decision did not look at
         self._experience = Experience()
         self._factors = Factors()
         # How many times as long as its profile says the device takes: hot, or not alone.
@@ -123,16 +122,16 @@ class Replanner:
             # Kinds do not tell codecs apart, and modes do not allow the same ones.
             self._experience, self.decision = Experience(), None
         pace = self._paces.factors(now).seen.get(LOCAL, 1.0)
-        slower, faster = sorted((pace, self._pace))
-        another_pace = faster > HYSTERESIS * slower and now >= self._planned + LESSON_PERIOD
+        another_pace = _apart(pace, self._pace, HYSTERESIS) and \
+            now >= self._planned + LESSON_PERIOD
         if not another_pace:
             pace = self._pace
         speedup = pace * profile.total / edge_seconds if edge_seconds > 0 else wish.edge_speedup
-        slower, faster = sorted((speedup, self._speedup))
-        moved = faster > HYSTERESIS * STEP ** 0.5 * slower
+        moved = _apart(speedup, self._speedup, HYSTERESIS * STEP ** 0.5)
         factors = self._experience.factors(now)
         if wish == self._wish and not link.differs(self._link, HYSTERESIS) and not moved \
-                and not self._learnt(factors, now) and not another_pace and not self._unfinished:
+                and not self._learnt(factors, now) and not another_pace \
+                and None not in self._shortlists[wish, self._speedup].values():
             return None
         if moved or wish != self._wish:
             # In between, what a step was prepared for stands: no going to and fro at its edge.
@@ -145,7 +144,6 @@ class Replanner:
         decision = modes.decide(
             wish.mode, profile, self._speedup, link.assumed(wish.message_bytes), wish.objective,
             wish.max_map_drop, shortlists, factors, pace)
-        self._unfinished = None in shortlists.values()
         if decision == self.decision:
             return None
         self.decision = decision
@@ -157,6 +155,12 @@ class Replanner:
             return True
         return now >= self._planned + LESSON_PERIOD and \
             factors.differ(self._factors, LESSON_HYSTERESIS)
+
+
+def _apart(a: float, b: float, factor: float) -> bool:
+    """Whether one of two figures is more than so many times the other."""
+    less, more = sorted((a, b))
+    return more > factor * less
 
 
 class PlanningThread:
