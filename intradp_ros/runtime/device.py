@@ -150,8 +150,8 @@ class DeviceSession:
         """
         Give the time of the whole model on the edge in seconds; 0 while it is not known.
 
-        The lower quartile: fed in many messages an edge computes up to three times as long, while
-        it would wait for the link anyway.
+        The lower quartile: among frames of 51 to 63 ms some took 140, and with the median plans
+        took the edge to be as fast as the device, or four times as fast, within a minute.
         """
         times = tuple(self._whole_times)  # of another thread
         return float(np.quantile(times, 0.25)) if times else 0.0
