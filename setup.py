@@ -20,8 +20,8 @@ setup(
                            exclude=['intradp_ros.nodes', 'intradp_ros.nodes.*']),
     package_data={'intradp_ros.model': ['weights/*']},
     install_requires=[
-        'numpy', 'torch>=2.6', 'torchvision>=0.21', 'opencv-python-headless', 'scipy',
-        'scikit-image', 'safetensors', 'tqdm', 'matplotlib', 'networkx'],
+        'numpy', 'torch>=2.6', 'torchvision>=0.21', 'opencv-python-headless', 'pillow',
+        'scipy', 'scikit-image', 'safetensors', 'tqdm', 'matplotlib', 'networkx'],
     extras_require={'eval': ['pycocotools']},
     entry_points={'console_scripts': ['intradp=intradp_ros.cli.main:main']},
 )

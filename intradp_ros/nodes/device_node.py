@@ -69,7 +69,9 @@ LIVE = (
               'be until it has answered a frame', low=0.01, high=10000.0, live=True),
     Parameter('tile_count', _DEFAULTS.tile_count, 'Tiles that a frame is cut into; the parameter '
               'server tunes it', low=1, high=256, live=True),
-    Parameter('codec', _DEFAULTS.codec, 'Codec of input rows; "jpeg" is lossy',
+    Parameter('codec', _DEFAULTS.codec, 'Codec of input rows; lossy are "jpeg" (quality 90, '
+              'colour of half the resolution) and "jpeg_444" (quality 60, whole colour: half the '
+              'bytes, and a fifth of the loss)',
               choices=PIXEL_CODECS, live=True),
     Parameter('deadline_ms', _DEFAULTS.deadline_ms, 'Time from the arrival of an image in which '
               'its detections are wanted; the device answers itself when the edge has not', 'ms',

@@ -126,7 +126,7 @@ def link(robot: str, device: str, state: LinkState, mode: object,
     if state.blocked > 0.5:
         yield Finding(HINT, robot, f'publishing is blocked {state.blocked:.0%} of the time: the '
                       f'link is slower than what is sent', f'fewer bytes a frame: ros2 param set '
-                      f'{device} codec zlib (or jpeg, which is lossy)')
+                      f'{device} codec zlib (or jpeg_444, which is lossy)')
 
 
 def frames(robot: str, device: str, reports: Sequence[FrameReport],

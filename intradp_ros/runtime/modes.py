@@ -35,9 +35,9 @@ RIVALRY = 1.5
 # What parameter `hedge` says, as `Objective.hedge`.
 HEDGES = {'auto': None, 'always': True, 'never': False}
 WAYS = ('local', 'offload', 'cut', 'split', 'meeting', 'divided')
-# Loss of mAP@[.5:.95] that JPEG rows cost the demo detector (README, "The demo detector"): with
-# less to spend than this they are not used.
-JPEG_DROP = 0.005
+# Loss of mAP@[.5:.95] that lossy rows cost the demo detector (README, "The demo detector"), those
+# with most bytes first: with less to spend than this they are not used.
+CODEC_DROPS = {'jpeg': 0.005, 'jpeg_444': 0.001}
 # Likewise for images that are divided with so many rows of halo, the worst share of those measured
 # (bench/results/limited_halo.md). Of models that are not here nothing was measured: mode 'auto'
 # does not divide their images.
@@ -135,13 +135,14 @@ def _division(graph: Graph, share: float, halo: int) -> Division:
 
 def allowed_codecs(mode: str, max_map_drop: float) -> tuple[str, ...]:
     """
-    Codecs of input rows that a mode by plan may choose from, the one to be had for certain first.
+    Codecs of input rows that a mode by plan may choose from, the one to be had for certain first,
+    the one that saves most bytes last.
     """
     if mode == 'jpeg_offload':
         return ('jpeg',)
     if mode != 'auto':
         return ('uint8',)
-    return ('uint8', 'zlib', *(('jpeg',) if max_map_drop >= JPEG_DROP else ()))
+    return ('uint8', 'zlib', *(c for c, drop in CODEC_DROPS.items() if drop <= max_map_drop))
 
 
 def allowed(decision: Decision, mode: str, model: str, max_map_drop: float) -> Decision:
@@ -226,6 +227,9 @@ def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,
             reason='; '.join(filter(None, (reason, decision.reason))))
     codecs = [codec for codec in reversed(allowed_codecs(mode, max_map_drop))
               if mode != 'auto' or codec in known]
+    # Of the lossy ones the smallest serves: they differ in little else.
+    lossy = [codec for codec in codecs if codec in CODEC_DROPS]
+    codecs = [codec for codec in codecs if codec not in lossy[1:]]
     if name == 'frontier' and shortlists is not None:
         for codec in codecs:
             shortlists.setdefault(codec)
@@ -235,7 +239,7 @@ def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,
         setup = Setup(device, edge, known.get(codec, known['uint8']))
         wanted = objective
         if mode == 'auto':
-            left = max_map_drop - (0.0 if setup.encoding.lossless else JPEG_DROP)
+            left = max_map_drop - CODEC_DROPS.get(codec, 0.0)
             wanted = replace(objective, halo=halo_allowed(device.model, left))
         if name == 'frontier' and shortlists is not None:
             candidates = shortlists[codec] or frontier.shortlist(setup, wanted, link)

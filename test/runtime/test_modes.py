@@ -10,7 +10,7 @@ from intradp_ros.planning import planners, ways
 from intradp_ros.planning.link import Link
 from intradp_ros.planning.plan import GOALS, Objective, Setup
 from intradp_ros.planning.planners.frontier import TOLERANCE
-from intradp_ros.planning.profile import estimated
+from intradp_ros.planning.profile import CodecCost, estimated
 from intradp_ros.runtime import modes
 from intradp_ros.runtime.modes import RIVALRY
 from intradp_ros.runtime.settings import DeviceSettings
@@ -183,6 +183,22 @@ def test_of_a_decision_for_another_mode_what_is_lossy_ends_at_once(demo):
     settings = modes.carried_out(replace(exact, hedge=True), DeviceSettings('x'), demo.graph)
     assert (settings.rival.way, settings.rival.codec) == ('offload', 'uint8')
     assert settings.hedge and settings.rival.hedge
+
+
+def test_of_lossy_codecs_the_smallest_that_the_budget_and_the_profile_allow(profile):
+    def chosen(budget, *names):
+        ratios = {'uint8': 1.0, 'zlib': 0.9, 'jpeg': 0.1, 'jpeg_444': 0.05}
+        codecs = tuple(CodecCost(name, ratios[name], 1e-10, 1e-10, not name.startswith('jpeg'))
+                       for name in names)
+        link = Link(2e6, 0.004)
+        return modes.decide('auto', replace(profile, codecs=codecs), 10.0, link, Objective(),
+                            budget).codec
+    every = ('uint8', 'zlib', 'jpeg', 'jpeg_444')
+    assert chosen(0.01, *every) == chosen(0.001, *every) == 'jpeg_444'
+    # A profile that was measured before there was the other one.
+    assert chosen(0.01, *every[:3]) == 'jpeg'
+    assert chosen(0.001, *every[:3]) in ('uint8', 'zlib')
+    assert chosen(0.0, *every) in ('uint8', 'zlib')
 
 
 def test_who_hedges_by_itself():

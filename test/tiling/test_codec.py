@@ -37,6 +37,16 @@ def test_jpeg_is_close_and_small(photograph):
     assert np.abs(decoded.astype(int) - photograph).mean() < 4
 
 
+def test_whole_colour_at_less_quality_is_smaller_and_no_worse_in_colour(photograph):
+    plain, whole = (CODECS[name].encode(photograph) for name in ('jpeg', 'jpeg_444'))
+    assert len(whole) < 0.7 * len(plain)
+    # The sampling factors of the three components (ITU T.81, B.2.2): 1x1 each, whoever encoded it.
+    frame = whole.index(b'\xff\xc0')
+    assert [whole[frame + 11 + 3 * k] for k in range(3)] == [0x11] * 3
+    decoded = CODECS['jpeg_444'].decode(memoryview(whole), photograph.shape)
+    assert np.abs(decoded.astype(int) - photograph).mean() < 4
+
+
 @pytest.mark.parametrize('name', CODECS)
 @given(noise=st.binary(max_size=300), shape=shapes)
 def test_nonsense_is_refused(name, noise, shape):
