@@ -36,8 +36,10 @@ class Factors:
 
     Ways that use the edge and were not seen are taken to be as wrong as those that were, in the
     middle: what sending costs it costs all of them; what tiles cost, those with several. (As the
-    best of them, one way after the other would be tried, at the cost of slow frames.) Where there
-    are none such, as wrong as local inference: a processor that is slower now is so for all.
+    best of them, one way after the other would be in use, at the cost of slow frames.) Where there
+    are none such, as wrong as local inference: a processor that is slower now is so for all. A
+    single frame now and then costs little: for those, ways that were not seen are taken to be as
+    planned (`hope`), or they would be avoided for what others took and never be seen.
     """
 
     seen: Mapping[Kind, float] = field(default_factory=dict)
@@ -49,6 +51,10 @@ class Factors:
         alike = [f for (way, _, tiled), f in self.seen.items()
                  if way != 'local' and (kind[2] or not tiled)]
         return median(alike) if alike else self.seen.get(LOCAL, 1.0)
+
+    def hope(self, kind: Kind) -> float:
+        """Give what plans of a kind may be multiplied by at best."""
+        return self.seen.get(kind, min(1.0, self.of(kind)))
 
     def differ(self, other: 'Factors', factor: float) -> bool:
         """Whether one of those that both know has moved by more than a factor."""

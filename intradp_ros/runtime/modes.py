@@ -8,6 +8,7 @@ or gives each operator a share of its own (Intra-DP, CoActo) Neurosurgeon's cut 
 carried out, and the reason says so.
 """
 
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
 
@@ -145,6 +146,18 @@ def allowed_codecs(mode: str, max_map_drop: float) -> tuple[str, ...]:
     return ('uint8', 'zlib', *(c for c, drop in CODEC_DROPS.items() if drop <= max_map_drop))
 
 
+def _compared(codecs: Sequence[str], known: Collection[str] | None) -> list[str]:
+    """
+    Choose of the codecs that are allowed those to plan with, the one that saves most bytes first.
+
+    :param known: those that were measured; None for a mode that has no choice.
+    """
+    found = [codec for codec in reversed(codecs) if known is None or codec in known]
+    # Of the lossy ones the smallest serves: they differ in little else.
+    lossy = [codec for codec in found if codec in CODEC_DROPS]
+    return [codec for codec in found if codec not in lossy[1:]]
+
+
 def allowed(decision: Decision, mode: str, model: str, max_map_drop: float) -> Decision:
     """
     Leave of a decision, which may have been made for another mode a second ago, what a mode by
@@ -211,9 +224,10 @@ def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,
     found: list[tuple[float, Decision]] = []
     others: list[tuple[float, Decision]] = []
 
-    def judged(plan: Plan, setup: Setup, codec: str) -> tuple[float, Decision]:
+    def judged(plan: Plan, setup: Setup, codec: str, factor: Callable[[Kind], float]
+               ) -> tuple[float, Decision]:
         frame = plan.run(link)
-        corrected = pace * frame.latency * factors.of(plan.kind)
+        corrected = pace * frame.latency * factor(plan.kind)
         try:
             decision = _timed(settings_of(plan, setup.graph, codec, hedge), frame)
         except ParameterError as error:
@@ -225,11 +239,7 @@ def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,
             decision, seconds=pace * decision.seconds,
             device_seconds=pace * decision.device_seconds,
             reason='; '.join(filter(None, (reason, decision.reason))))
-    codecs = [codec for codec in reversed(allowed_codecs(mode, max_map_drop))
-              if mode != 'auto' or codec in known]
-    # Of the lossy ones the smallest serves: they differ in little else.
-    lossy = [codec for codec in codecs if codec in CODEC_DROPS]
-    codecs = [codec for codec in codecs if codec not in lossy[1:]]
+    codecs = _compared(allowed_codecs(mode, max_map_drop), known if mode == 'auto' else None)
     if name == 'frontier' and shortlists is not None:
         for codec in codecs:
             shortlists.setdefault(codec)
@@ -245,12 +255,12 @@ def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,
             candidates = shortlists[codec] or frontier.shortlist(setup, wanted, link)
             shortlists[codec] = candidates
             plan = frontier.choose(setup, candidates, link, wanted, factors.of)
-            other = compares and frontier.runner_up(candidates, link, plan, factors.of)
+            other = compares and frontier.runner_up(candidates, link, plan, factors.hope)
             if other:
-                others.append(judged(other, setup, codec))
+                others.append(judged(other, setup, codec, factors.hope))
         else:
             plan = planners.find(name).plan(setup, link, wanted)
-        found.append(judged(plan, setup, codec))
+        found.append(judged(plan, setup, codec, factors.of))
     best, decision = min(found, key=itemgetter(0))
     near = [item for item in (*found, *others) if item[0] <= RIVALRY * best
             and item[1].kind != decision.kind] if others else []

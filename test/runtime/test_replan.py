@@ -77,6 +77,34 @@ def test_frames_of_the_rival_are_held_against_its_own_plan(profile):
     assert second.kind == rival.kind and second.seconds == rival.seconds
 
 
+def test_every_kind_that_may_be_the_best_one_is_tried(profile):
+    """All but one take longer than planned, and the one is not among those planned at first."""
+    profile = replace(profile, message_compute=1e-4)
+    replanner, wish, estimate = Replanner(), Wish('frontier'), LinkEstimate(5e6)
+    replanner.decide(profile, wish, estimate, 0.0, 0.0)
+    link = profile.sending(estimate.assumed(wish.message_bytes))
+    shortlists, = replanner._shortlists.values()
+    planned = {}
+    for plan in shortlists['uint8']:
+        planned.setdefault(plan.kind, []).append(plan.run(link).latency)
+    ranked = sorted(planned, key=lambda kind: min(planned[kind]))
+    right = next(kind for kind in reversed(ranked) if kind[0] != 'local'
+                 and min(planned[kind]) < 1.3 * min(planned[ranked[0]]))
+    assert ranked.index(right) >= 2
+    for now in range(0, 100, 5):
+        decision = replanner.decision
+        for each in (decision, decision.rival):
+            if each is not None:
+                report = Report(FIRST, 0, 0, mode='frontier', way=each.way, merge=each.merge,
+                                tiles=each.tile_count if each.kind[2] else 1,
+                                device_ms=1e3 * each.device_seconds,
+                                latency_ms=1e3 * each.seconds * (1 if each.kind == right else 2))
+                for _ in range(3):
+                    replanner.note(report, float(now))
+        replanner.decide(profile, wish, estimate, 0.0, float(now))
+    assert replanner.decision.kind == right
+
+
 def test_a_rival_may_differ_in_tiles_only(profile):
     """Reports name the input as what an offloaded frame is met at, decisions nothing."""
     replanner, wish, link = Replanner(), Wish('frontier'), LinkEstimate(5e6)
