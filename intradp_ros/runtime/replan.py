@@ -61,7 +61,8 @@ class Replanner:
         self._link = LinkEstimate()
         self._speedup = 0.0
         self._shortlists: dict[tuple[Wish, float], dict[str, list[Plan] | None]] = {}
-        self._experience = Experience()
+        # By mode: kinds do not tell codecs apart, and modes do not allow the same ones.
+        self._experiences: dict[str, Experience] = {}
         self._factors = Factors()
         # How many times as long as its profile says the device takes: hot, or not alone.
         self._paces, self._pace = Experience(), 1.0
@@ -104,7 +105,7 @@ class Replanner:
                 self._paces.note(LOCAL, computing / self._pace, report.device_ms / 1e3, now)
                 planned += report.device_ms / 1e3 - computing
             seconds = (report.latency_ms - report.queue_ms) / 1e3
-            self._experience.note(meant[0].kind, planned, seconds, now)
+            self._experience(self._wish.mode).note(meant[0].kind, planned, seconds, now)
 
     def decide(self, profile: Profile, wish: Wish, link: LinkEstimate,
                edge_seconds: float, now: float) -> Decision | None:
@@ -119,8 +120,7 @@ class Replanner:
         :raises ParameterError: when the planner cannot plan for this model.
         """
         if self._wish is not None and wish.mode != self._wish.mode:
-            # Kinds do not tell codecs apart, and modes do not allow the same ones.
-            self._experience, self.decision = Experience(), None
+            self.decision = None
         pace = self._paces.factors(now).seen.get(LOCAL, 1.0)
         another_pace = _apart(pace, self._pace, HYSTERESIS) and \
             now >= self._planned + LESSON_PERIOD
@@ -128,7 +128,7 @@ class Replanner:
             pace = self._pace
         speedup = pace * profile.total / edge_seconds if edge_seconds > 0 else wish.edge_speedup
         moved = _apart(speedup, self._speedup, HYSTERESIS * STEP ** 0.5)
-        factors = self._experience.factors(now)
+        factors = self._experience(wish.mode).factors(now)
         if wish == self._wish and not link.differs(self._link, HYSTERESIS) and not moved \
                 and not self._learnt(factors, now) and not another_pace \
                 and None not in self._shortlists[wish, self._speedup].values():
@@ -148,6 +148,9 @@ class Replanner:
             return None
         self.decision = decision
         return decision
+
+    def _experience(self, mode: str) -> Experience:
+        return self._experiences.setdefault(mode, Experience())
 
     def _learnt(self, factors: Factors, now: float) -> bool:
         """Whether frames have shown something that the last decision was not made with."""
