@@ -71,7 +71,7 @@ LIVE = (
               'server tunes it', low=1, high=256, live=True),
     Parameter('codec', _DEFAULTS.codec, 'Codec of input rows; lossy are "jpeg" (quality 90, '
               'colour of half the resolution) and "jpeg_444" (quality 60, whole colour: half the '
-              'bytes, and a fifth of the loss)',
+              'bytes and, for the demo detector, a fifth of the loss)',
               choices=PIXEL_CODECS, live=True),
     Parameter('deadline_ms', _DEFAULTS.deadline_ms, 'Time from the arrival of an image in which '
               'its detections are wanted; the device answers itself when the edge has not', 'ms',

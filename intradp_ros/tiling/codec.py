@@ -110,9 +110,9 @@ def _jpeg_decode(data: memoryview, shape: tuple[int, int, int]) -> np.ndarray:
 CODECS: dict[str, Codec] = {codec.name: codec for codec in (
     Codec('uint8', 0, True, np.uint8, *_plain(np.uint8)),
     Codec('zlib', 1, True, np.uint8, _zlib_encode, _zlib_decode),
-    # As cameras and image_transport have it: quality 90, colour of half the resolution (4:2:0).
+    # What people send, as OpenCV encodes by default: colour of half the resolution (4:2:0).
     Codec('jpeg', 2, False, np.uint8, _jpeg_encode, _jpeg_decode),
-    # Half the bytes: detectors see quality less than they see colour.
+    # Half the bytes: the demo detector sees quality less than it sees colour.
     Codec('jpeg_444', 2, False, np.uint8, _jpeg_444_encode, _jpeg_decode),
     Codec('float32', 3, True, np.float32, *_plain(np.float32)),
 )}
