@@ -4,6 +4,7 @@ import os
 import sys
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -62,7 +63,7 @@ class Replanner:
         self._speedup = 0.0
         self._shortlists: dict[tuple[Wish, float], dict[str, list[Plan] | None]] = {}
         # By mode: kinds do not tell codecs apart, and modes do not allow the same ones.
-        self._experiences: dict[str, Experience] = {}
+        self._experience: defaultdict[str, Experience] = defaultdict(Experience)
         self._factors = Factors()
         # How many times as long as its profile says the device takes: hot, or not alone.
         self._paces, self._pace = Experience(), 1.0
@@ -105,7 +106,7 @@ class Replanner:
                 self._paces.note(LOCAL, computing / self._pace, report.device_ms / 1e3, now)
                 planned += report.device_ms / 1e3 - computing
             seconds = (report.latency_ms - report.queue_ms) / 1e3
-            self._experience(self._wish.mode).note(meant[0].kind, planned, seconds, now)
+            self._experience[self._wish.mode].note(meant[0].kind, planned, seconds, now)
 
     def decide(self, profile: Profile, wish: Wish, link: LinkEstimate,
                edge_seconds: float, now: float) -> Decision | None:
@@ -128,7 +129,7 @@ class Replanner:
             pace = self._pace
         speedup = pace * profile.total / edge_seconds if edge_seconds > 0 else wish.edge_speedup
         moved = _apart(speedup, self._speedup, HYSTERESIS * STEP ** 0.5)
-        factors = self._experience(wish.mode).factors(now)
+        factors = self._experience[wish.mode].factors(now)
         if wish == self._wish and not link.differs(self._link, HYSTERESIS) and not moved \
                 and not self._learnt(factors, now) and not another_pace \
                 and None not in self._shortlists[wish, self._speedup].values():
@@ -148,9 +149,6 @@ class Replanner:
             return None
         self.decision = decision
         return decision
-
-    def _experience(self, mode: str) -> Experience:
-        return self._experiences.setdefault(mode, Experience())
 
     def _learnt(self, factors: Factors, now: float) -> bool:
         """Whether frames have shown something that the last decision was not made with."""

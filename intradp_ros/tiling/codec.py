@@ -112,7 +112,7 @@ CODECS: dict[str, Codec] = {codec.name: codec for codec in (
     Codec('zlib', 1, True, np.uint8, _zlib_encode, _zlib_decode),
     # What people send, as OpenCV encodes by default: colour of half the resolution (4:2:0).
     Codec('jpeg', 2, False, np.uint8, _jpeg_encode, _jpeg_decode),
-    # Half the bytes: the demo detector sees quality less than it sees colour.
+    # Half the bytes: the demo detector needs the resolution of colour more than quality.
     Codec('jpeg_444', 2, False, np.uint8, _jpeg_444_encode, _jpeg_decode),
     Codec('float32', 3, True, np.float32, *_plain(np.float32)),
 )}

@@ -115,7 +115,7 @@ def test_a_rival_may_differ_in_tiles_only(profile):
         for _ in range(5):
             replanner.note(Report(FIRST, 0, 0, mode='frontier', way='offload', merge='input',
                                   tiles=tiles, latency_ms=1e3 * seconds), 1.0)
-    factors = replanner._experience('frontier').factors(1.0)
+    factors = replanner._experience['frontier'].factors(1.0)
     assert factors.seen == pytest.approx({('offload', '', True): 2.0, ('offload', '', False): 4.0})
 
 
@@ -264,7 +264,7 @@ def test_a_slow_device_is_planned_for_and_not_held_against_a_way(profile):
     fresh = modes.decide('frontier', alone, 32.0, link.assumed(60000), Objective(), 0.0, {})
     assert (slow.way, slow.merge) == (fresh.way, fresh.merge)
     assert slow.seconds == pytest.approx(fresh.seconds, rel=0.05)
-    factors = replanner._experience('frontier').factors(36.0)
+    factors = replanner._experience['frontier'].factors(36.0)
     assert factors.seen[planned.kind] == pytest.approx(1, rel=0.01)
     frames(slow, 0.25, 70.0)
     assert replanner.decide(profile, wish, link, edge_seconds, 76.0).way == 'local'

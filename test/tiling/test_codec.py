@@ -37,7 +37,7 @@ def test_jpeg_is_close_and_small(photograph):
     assert np.abs(decoded.astype(int) - photograph).mean() < 4
 
 
-def test_whole_colour_at_less_quality_is_smaller_and_no_worse_in_colour(photograph):
+def test_less_quality_with_the_whole_resolution_of_colour_is_smaller(photograph):
     plain, whole = (CODECS[name].encode(photograph) for name in ('jpeg', 'jpeg_444'))
     assert len(whole) < 0.7 * len(plain)
     # The sampling factors of the three components (ITU T.81, B.2.2): 1x1 each, whoever encoded it.
