@@ -1,5 +1,6 @@
 """Plots of results: latency against rho, distributions, Gantt charts, replays, series."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -40,8 +41,14 @@ def of_model(model: str, cells: Sequence[dict], calibration: dict | None, folder
     return made
 
 
-def values(cell: dict) -> list[float]:
-    """Give the latencies of a cell's frames: as in the report's tables."""
+def values(cell: dict, to_listener: bool = False) -> list[float]:
+    """
+    Give the latencies of a cell's frames: as in the report's tables.
+
+    :param to_listener: from the camera to whoever listens, of those whose detections were heard.
+    """
+    if to_listener:
+        return [frame[2] for frame in cell['frames'] if not math.isnan(frame[2])]
     remote = METHODS[cell['method']].topology == 'remote'
     return [frame[2 if remote else 1] for frame in cell['frames']]
 

@@ -105,8 +105,10 @@ def run_one(system: System, link: Link, method: Method, each: float, trace: trac
     figures = summary.summarize(recording.events, recording.used, recording.crossed)
     # A frame that was late is late whatever the nodes' own deadline was.
     figures['deadline_misses'] = sum(not latency <= deadline_ms for _, latency in points)
+    heard = [(f.begin - begin, f.round_trip) for f in processed if f.heard]
     return {'begun': time.time() - traces.length(trace), 'figures': figures, 'points': points,
-            'weighted_ms': summary.weighted_percentiles(points, traces.length(trace))}
+            'weighted_ms': summary.weighted_percentiles(points, traces.length(trace)),
+            'camera_to_listener_ms': summary.weighted_percentiles(heard, traces.length(trace))}
 
 
 def regret(points: dict[str, Sequence[tuple[float, float]]], seconds: float,

@@ -6,6 +6,7 @@ The report: tables and plots of what a folder of results holds. Measures nothing
 
 import math
 import os
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -171,16 +172,18 @@ def verdicts(cells: Sequence[dict]) -> str:
     lines = [row('rho', 'asked', 'measured', '95 % interval', 'allowed', 'holds'),
              row(*['---'] * 6)]
 
-    def judge(rho: float, asked: str, ours: str, allowed: float, rival: str = '') -> None:
+    def judge(rho: float, asked: str, ours: str, allowed: float, rival: str = '',
+              to_listener: bool = False) -> None:
         mine = found[ours, rho]
         turns, unit = mine.get('turns', 1), '' if rival else ' ms'
+        seen = plots.values(mine, to_listener)
         if rival:
-            measured = at[ours, rho] / at[rival, rho]
-            low, high = spread.ratio_interval(
-                plots.values(mine), plots.values(found[rival, rho]), turns)
+            others = plots.values(found[rival, rho], to_listener)
+            measured = statistics.median(seen) / statistics.median(others)
+            low, high = spread.ratio_interval(seen, others, turns)
         else:
             measured = at[ours, rho]
-            low, high = spread.interval(plots.values(mine), turns)
+            low, high = spread.interval(seen, turns)
         lines.append(row(
             f'{rho:g}', asked, f'{measured:.2f}{unit}', f'{low:.2f} to {high:.2f}',
             f'{allowed:.2f}{unit}', ('yes' if measured <= allowed else '**no**')
@@ -198,11 +201,13 @@ def verdicts(cells: Sequence[dict]) -> str:
         if ('frontier', rho) in at and rho in bound and 1 / 4 <= rho <= 4:
             judge(rho, 'frontier against the exact bound', 'frontier',
                   OVER_BOUND * bound[rho] + BOUND_MS)
-        # Not asked of the second: jpeg_offload is this package's own, in tiles; that is what
-        # others have.
-        for rival in ('jpeg_offload', 'compressed_topic'):
-            if ('auto', rho) in at and (rival, rho) in at:
-                judge(rho, f'auto / {rival}', 'auto', OVER_JPEG, rival)
+        if ('auto', rho) in at and ('jpeg_offload', rho) in at:
+            judge(rho, 'auto / jpeg_offload', 'auto', OVER_JPEG, 'jpeg_offload')
+        # Not asked: jpeg_offload is this package's own, in tiles; this is what others have. Its
+        # camera encodes, so only from camera to listener are the two the same.
+        if ('auto', rho) in at and ('compressed_topic', rho) in at:
+            judge(rho, 'auto / compressed_topic, camera to listener', 'auto', OVER_JPEG,
+                  'compressed_topic', to_listener=True)
     return '\n'.join([*lines, '']) if len(lines) > 2 else ''
 
 
@@ -263,14 +268,17 @@ def replay(found: dict) -> str:
             f'{cell["regret_ms"]:.1f}',
             ', '.join(f'{k} {v}' for k, v in figures['modes'].items()),
             f'{figures["missing"]}/{figures["duplicated"]}/{figures["reordered"]}'))
-    late = {name: cell['weighted_ms']['p95'] for name, cell in found['methods'].items()
-            if 'weighted_ms' in cell}
-    single = [name for name in late if not METHODS[name].adaptive]
-    if 'auto' in late and single:
-        best = min(single, key=late.__getitem__)
-        ratio = late['auto'] / late[best]
-        lines += ['', f'p95 of `auto` / p95 of the best single method ({best}): {ratio:.2f}; '
-                  f'asked: at most 0.80, {"holds" if ratio <= 0.8 else "**does not hold**"}.']
+    for measure, text in (('weighted_ms', ''),
+                          ('camera_to_listener_ms', ', all from camera to listener')):
+        late = {name: cell[measure]['p95'] for name, cell in found['methods'].items()
+                if measure in cell}
+        single = [name for name in late if not METHODS[name].adaptive]
+        if 'auto' in late and single:
+            best = min(single, key=late.__getitem__)
+            ratio = late['auto'] / late[best]
+            lines += ['', f'p95 of `auto` / p95 of the best single method ({best}){text}: '
+                      f'{ratio:.2f}; asked: at most 0.80, '
+                      f'{"holds" if ratio <= 0.8 else "**does not hold**"}.']
     begun = [cell['begun'] for cell in found['methods'].values() if 'begun' in cell]
     if begun:
         lines += ['', f'Between the first and the last of these replays lay '
