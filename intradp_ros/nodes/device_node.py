@@ -9,7 +9,7 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter as Value
 from rclpy.qos import ReliabilityPolicy, qos_profile_sensor_data
-from rclpy.subscription import MessageInfo
+from rclpy.subscription import MessageInfo, Subscription
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, LabelInfo
@@ -127,7 +127,7 @@ class DeviceNode(ManagedNode):
         self._energy = EnergyMeter()
         self.session = DeviceSession(detector, self._settings(detector), Outlets(
             tile=lambda tile: self._tiles.publish(conversions.message_from_tile(tile)),
-            result=lambda result: self.post(lambda: self._publish(result)),
+            result=self._publish,
             warn=self.warn,
             edge_matched=lambda: self._tiles.get_subscription_count() > 0), time.monotonic)
         session = self.session
@@ -148,13 +148,12 @@ class DeviceNode(ManagedNode):
                 event_callbacks=events.of_subscription(self, 'intradp/acks')),
             self.create_subscription(Detection2DArray, 'edge/detections', self._on_detections,
                                      qos.DETECTIONS, callback_group=apart)]
-        self._receiver = Receiver(self, heard, lambda error: self.warn(
-            f'cannot take a message: {type(error).__name__}: {error}'))
+        self._receiver = self._receive(heard)
         self._entities = [
             *heard, self.create_subscription(Plan, 'intradp/plan', self._on_plan, qos.LATCHED)]
         self._work_timers = [self.create_timer(0.2, self._publish_link),
                              self.create_timer(0.5, self._follow_camera)]
-        self._camera, self._camera_reliable = None, False
+        self._camera, self._images, self._camera_reliable = None, None, False
         self._follow_camera()
 
     def stop_work(self) -> None:
@@ -163,8 +162,9 @@ class DeviceNode(ManagedNode):
             return
         self._planner.close()
         self._receiver.close()
+        self._images.close()
         self.session.close()
-        self._run_calls()  # results that were on their way to the executor
+        self._run_calls()  # reports that were on their way to the executor
         self.session = None
         self._energy.close()
         for entity in (*self._entities, self._camera):
@@ -232,7 +232,12 @@ class DeviceNode(ManagedNode):
             self.apply_parameters()
         self.post(take_over)
 
-    # -- what comes in: plans and images on the executor's thread, the edge's on the receiver's -
+    # -- what comes in: images and what the edge sends on receivers' threads, plans on the
+    # -- executor's ------------------------------------------------------------------------------
+
+    def _receive(self, subscriptions: list[Subscription]) -> Receiver:
+        return Receiver(self, subscriptions, lambda error: self.warn(
+            f'cannot take a message: {type(error).__name__}: {error}'))
 
     def _follow_camera(self) -> None:
         """
@@ -248,14 +253,16 @@ class DeviceNode(ManagedNode):
         if self._camera is not None and (not cameras or reliable == self._camera_reliable):
             return
         if self._camera is not None:
+            self._images.close()
             self.destroy_subscription(self._camera)
         self._camera_reliable = reliable
         self._camera = self.create_subscription(
             kind, topic, self._on_image, qos.image(True) if reliable else qos_profile_sensor_data,
-            event_callbacks=events.of_subscription(self, topic),
+            callback_group=Apart(), event_callbacks=events.of_subscription(self, topic),
             qos_overriding_options=qos.overridable())
+        self._images = self._receive([self._camera])
 
-    def _on_image(self, image: Image | CompressedImage) -> None:
+    def _on_image(self, image: Image | CompressedImage, info: MessageInfo) -> None:
         decode = conversions.rgb_from_image if isinstance(image, Image) else \
             conversions.rgb_from_compressed
         age = conversions.age(image.header, self.get_clock().now())
@@ -280,11 +287,16 @@ class DeviceNode(ManagedNode):
         self._plan = plan.number
         self.apply_parameters()
 
-    # -- what goes out (on the executor's thread) ----------------------------------------------
+    # -- what goes out: detections at once, the rest on the executor's thread ------------------
 
     def _publish(self, result: FrameResult) -> None:
+        if not self.context.ok():
+            return  # after a shutdown there is nobody to hear it
         header = conversions.header_from(result.stamp)
         self._detections.publish(conversions.message_from_detections(result.detections, header))
+        self.post(lambda: self._account(result, header))
+
+    def _account(self, result: FrameResult, header: Header) -> None:
         report = result.report
         report.energy_j = self._energy.joules() or 0.0
         self._planner.note(report)
