@@ -8,7 +8,7 @@ or gives each operator a share of its own (Intra-DP, CoActo) Neurosurgeon's cut 
 carried out, and the reason says so.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from operator import itemgetter
 
@@ -21,6 +21,7 @@ from intradp_ros.planning.plan import Objective, Plan, Setup, kind_of
 from intradp_ros.planning.planners import frontier
 from intradp_ros.planning.profile import Profile
 from intradp_ros.planning.timeline import Timeline
+from intradp_ros.runtime import budget
 from intradp_ros.runtime.edge import LARGEST_MERGE
 from intradp_ros.runtime.experience import UNCORRECTED, Factors, Kind
 from intradp_ros.runtime.settings import DeviceSettings
@@ -36,13 +37,6 @@ RIVALRY = 1.5
 # What parameter `hedge` says, as `Objective.hedge`.
 HEDGES = {'auto': None, 'always': True, 'never': False}
 WAYS = ('local', 'offload', 'cut', 'split', 'meeting', 'divided')
-# Loss of mAP@[.5:.95] that lossy rows cost the demo detector (README, "The demo detector"), those
-# with most bytes first: with less to spend than this they are not used.
-CODEC_DROPS = {'jpeg': 0.005, 'jpeg_444': 0.001}
-# Likewise for images that are divided with so many rows of halo, the worst share of those measured
-# (bench/results/limited_halo.md). Of models that are not here nothing was measured: mode 'auto'
-# does not divide their images.
-HALO_DROPS = {'demo_detector': ((16, 0.085), (32, 0.04), (64, 0.013), (128, 0.001))}
 
 
 @dataclass(frozen=True)
@@ -134,38 +128,14 @@ def _division(graph: Graph, share: float, halo: int) -> Division:
     return Division(round(share * graph.tensors[graph.input].rows), halo)
 
 
-def allowed_codecs(mode: str, max_map_drop: float) -> tuple[str, ...]:
-    """
-    Codecs of input rows that a mode by plan may choose from, the one to be had for certain first,
-    the one that saves most bytes last.
-    """
-    if mode == 'jpeg_offload':
-        return ('jpeg',)
-    if mode != 'auto':
-        return ('uint8',)
-    return ('uint8', 'zlib', *(c for c, drop in CODEC_DROPS.items() if drop <= max_map_drop))
-
-
-def _compared(codecs: Sequence[str], known: Collection[str] | None) -> list[str]:
-    """
-    Choose of the codecs that are allowed those to plan with, the one that saves most bytes first.
-
-    :param known: those that were measured; None for a mode that has no choice.
-    """
-    found = [codec for codec in reversed(codecs) if known is None or codec in known]
-    # Of the lossy ones the smallest serves: they differ in little else.
-    lossy = [codec for codec in found if codec in CODEC_DROPS]
-    return [codec for codec in found if codec not in lossy[1:]]
-
-
 def allowed(decision: Decision, mode: str, model: str, max_map_drop: float) -> Decision:
     """
     Leave of a decision, which may have been made for another mode a second ago, what a mode by
     plan may do: what is lossy ends at once.
     """
     rival = decision.rival if mode in OURS else None
-    codecs = allowed_codecs(mode, max_map_drop)
-    divides = decision.way == 'divided' and not may_divide(mode, model, decision.halo_px,
+    codecs = budget.allowed_codecs(mode, max_map_drop)
+    divides = decision.way == 'divided' and not budget.may_divide(mode, model, decision.halo_px,
                                                            max_map_drop)
     return replace(
         decision, codec=decision.codec if decision.codec in codecs else codecs[0],
@@ -239,7 +209,8 @@ def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,
             decision, seconds=pace * decision.seconds,
             device_seconds=pace * decision.device_seconds,
             reason='; '.join(filter(None, (reason, decision.reason))))
-    codecs = _compared(allowed_codecs(mode, max_map_drop), known if mode == 'auto' else None)
+    codecs = budget.compared_codecs(budget.allowed_codecs(mode, max_map_drop),
+                             known if mode == 'auto' else None)
     if name == 'frontier' and shortlists is not None:
         for codec in codecs:
             shortlists.setdefault(codec)
@@ -249,8 +220,8 @@ def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,
         setup = Setup(device, edge, known.get(codec, known['uint8']))
         wanted = objective
         if mode == 'auto':
-            left = max_map_drop - CODEC_DROPS.get(codec, 0.0)
-            wanted = replace(objective, halo=halo_allowed(device.model, left))
+            left = max_map_drop - budget.CODEC_DROPS.get(codec, 0.0)
+            wanted = replace(objective, halo=budget.halo_allowed(device.model, left))
         if name == 'frontier' and shortlists is not None:
             candidates = shortlists[codec] or frontier.shortlist(setup, wanted, link)
             shortlists[codec] = candidates
@@ -265,24 +236,6 @@ def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,
     near = [item for item in (*found, *others) if item[0] <= RIVALRY * best
             and item[1].kind != decision.kind] if others else []
     return replace(decision, rival=min(near, key=itemgetter(0))[1]) if near else decision
-
-
-def halo_allowed(model: str, map_drop: float) -> int | None:
-    """
-    Give the least halo (rows of the input) by which dividing an image costs no more than this.
-
-    :param map_drop: loss of mAP@[.5:.95]; with none to spend nothing is divided, as any limited
-        halo is inexact.
-    """
-    if map_drop <= 0:
-        return None
-    return next((halo for halo, drop in HALO_DROPS.get(model, ()) if drop <= map_drop), None)
-
-
-def may_divide(mode: str, model: str, halo: int, max_map_drop: float) -> bool:
-    """Whether a mode by plan may divide an image with so much halo."""
-    least = halo_allowed(model, max_map_drop) if mode == 'auto' else None
-    return least is not None and halo >= least
 
 
 def _timed(decision: Decision, frame: Timeline) -> Decision:

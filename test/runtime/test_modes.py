@@ -11,7 +11,7 @@ from intradp_ros.planning.link import Link
 from intradp_ros.planning.plan import GOALS, Objective, Setup
 from intradp_ros.planning.planners.frontier import TOLERANCE
 from intradp_ros.planning.profile import CodecCost, estimated
-from intradp_ros.runtime import modes
+from intradp_ros.runtime import budget, modes
 from intradp_ros.runtime.modes import RIVALRY
 from intradp_ros.runtime.settings import DeviceSettings
 from intradp_ros.tiling import split
@@ -98,7 +98,7 @@ def test_auto_divides_only_what_the_budget_allows_and_was_measured(profile_of_de
     generous = decided(1.0)
     plan = ways.divided(Setup(profile_of_demo, profile_of_demo), 0.5, 16, 6, 'x')
     assert plan.kind == generous.kind
-    (least, _), *_ = modes.HALO_DROPS['demo_detector']
+    (least, _), *_ = budget.HALO_DROPS['demo_detector']
     assert (generous.way, generous.halo_px) == ('divided', least)
     assert f'halo of {least} rows' in generous.reason
     for drop in (0.0, 1e-9):
@@ -108,17 +108,17 @@ def test_auto_divides_only_what_the_budget_allows_and_was_measured(profile_of_de
 
 
 def test_a_division_that_was_planned_for_a_larger_budget_ends_with_it():
-    (least, drop), *_, (most, _) = modes.HALO_DROPS['demo_detector']
-    assert modes.may_divide('auto', 'demo_detector', least, drop)
-    for halo, budget in ((least, drop / 2), (most, 0.0)):
-        assert not modes.may_divide('auto', 'demo_detector', halo, budget)
-    assert not modes.may_divide('frontier', 'demo_detector', most, 1.0)
-    assert not modes.may_divide('auto', 'another', most, 1.0)
+    (least, drop), *_, (most, _) = budget.HALO_DROPS['demo_detector']
+    assert budget.may_divide('auto', 'demo_detector', least, drop)
+    for halo, allowed in ((least, drop / 2), (most, 0.0)):
+        assert not budget.may_divide('auto', 'demo_detector', halo, allowed)
+    assert not budget.may_divide('frontier', 'demo_detector', most, 1.0)
+    assert not budget.may_divide('auto', 'another', most, 1.0)
 
 
 def test_less_loss_takes_more_halo():
-    halos = modes.HALO_DROPS['demo_detector']
-    assert [modes.halo_allowed('demo_detector', drop) for _, drop in halos] == [
+    halos = budget.HALO_DROPS['demo_detector']
+    assert [budget.halo_allowed('demo_detector', drop) for _, drop in halos] == [
         halo for halo, _ in halos]
     assert list(halos) == sorted(halos) and [d for _, d in halos] == sorted(
         (d for _, d in halos), reverse=True)
@@ -165,7 +165,7 @@ def test_a_rival_is_of_another_kind_and_nearly_as_good(profile):
         rival = decision.rival
         assert rival.kind != decision.kind
         assert decision.seconds * (1 - 2 * TOLERANCE) < rival.seconds < RIVALRY * decision.seconds
-        assert rival.codec in modes.allowed_codecs(mode, 0.01) and rival.rival is None
+        assert rival.codec in budget.allowed_codecs(mode, 0.01) and rival.rival is None
     slow_link = modes.decide('frontier', profile, 10.0, Link(1e3, 0.004), Objective(), 0.0, {})
     assert slow_link.way == 'local' and slow_link.rival is None
     saving = Objective('energy')
