@@ -28,6 +28,7 @@ from intradp_ros.runtime.job import FIRST, Job
 from intradp_ros.runtime.local import finish, head_share, stages
 from intradp_ros.runtime.mailbox import Mailbox
 from intradp_ros.runtime.offer import Offer
+from intradp_ros.runtime.patience import patience
 from intradp_ros.runtime.sender import Sender
 from intradp_ros.runtime.settings import DeviceSettings, Outlets
 from intradp_ros.runtime.wire import (
@@ -44,13 +45,10 @@ from intradp_ros.tiling.split import offload
 
 # Local inference starts this factor of its own usual time before the deadline.
 MARGIN = 1.25
-# How long an edge may say nothing while a frame waits for it, as a multiple of what that usually
-# takes, and at least (seconds).
-PATIENCE, LEAST_PATIENCE = 4.0, 0.25
-# A link that carries less than this share of what it did when the frame was begun is not waited
-# for where the device is sooner alone, as far as acknowledgements show; and how often (seconds) a
-# frame that waits looks.
-SLOWED, LOOK_PERIOD = 0.5, 0.02
+# A link that carries less than this share of what it did when the frame was begun, and will take
+# this long (seconds), is not waited for where the device is sooner alone, as far as
+# acknowledgements show; and how often (seconds) a frame that waits looks.
+SLOWED, LONG, LOOK_PERIOD = 0.5, 0.25, 0.02
 # Parts of the model (of divided images) that are kept ready, the last ones used.
 PARTS = 4
 
@@ -291,18 +289,17 @@ class DeviceSession:
         local = MARGIN * statistics.median(self._local_times) - done
         deadline = job.camera.arrival + job.report.deadline_ms / 1e3 - max(0.0, local)
         while not job.changed.is_set():
-            flow, patience = self._sender.flow, float('inf')
+            flow, given_up = self._sender.flow, float('inf')
             if self._edge_times:
-                usual = flow.round_trip + statistics.median(tuple(self._edge_times))
                 if 0 < flow.rate < SLOWED * rate:
                     left = self._sender.bytes_left() + offer.bytes_left
-                    if left / flow.rate > max(local, LEAST_PATIENCE):
+                    if left / flow.rate > max(local, LONG):
                         job.report.hedged = True
                         return
-                if flow.rate:
-                    usual += flow.bytes_in_flight / flow.rate
-                patience = max(LEAST_PATIENCE, PATIENCE * usual)
-            wait = min(deadline, job.progress + patience) - self._clock()
+                given_up = max(job.progress, flow.unheard_since) + patience(
+                    flow.round_trip, flow.bytes_in_flight, flow.rate,
+                    statistics.median(tuple(self._edge_times)))
+            wait = min(deadline, given_up) - self._clock()
             if wait <= 0:
                 return
             job.changed.wait(min(wait, LOOK_PERIOD))

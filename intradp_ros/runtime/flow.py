@@ -197,6 +197,11 @@ class Flow:
         return self._round_trip
 
     @property
+    def unheard_since(self) -> float:
+        """When the first message was sent of which nothing has been heard; -inf without one."""
+        return float('-inf') if self._unheard_since is None else self._unheard_since
+
+    @property
     def bytes_left(self) -> int:
         """Bytes of this frame that wait, or are in flight."""
         return self.bytes_in_flight + sum(m.size for queue in self._queues for m in queue)

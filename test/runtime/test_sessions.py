@@ -90,10 +90,10 @@ def test_a_silent_edge_is_not_waited_for_twice_and_is_found_again(detector, phot
         first = pair.process(photograph).report
         second = pair.process(photograph).report
         assert first.fallback and second.fallback
-        # The first frame waited for the edge (no longer than it usually takes), the second did
-        # not.
+        # The first frame waited for the edge (at least as long as `patience` says, and not until
+        # its deadline), the second did not.
         waited = [r.latency_ms - r.device_ms for r in (first, second)]
-        assert waited[1] + 200 < waited[0] < 3000
+        assert waited[1] + 50 < waited[0] < 3000
         assert not pair.device.edge_alive
         pair.mute = False
         deadline = time.monotonic() + 20
