@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from math import log
+from math import inf, log
 
 from intradp_ros.planning.link import LinkEstimate
 from intradp_ros.planning.plan import Objective, Plan, kind_of
@@ -102,9 +102,12 @@ class Replanner:
         if meant and not report.fallback:
             planned, computing = meant[0].seconds, meant[0].device_seconds
             if report.way in FIXED and not report.hedged and computing > 0:
-                # A slow device says nothing against the way in which that was seen.
-                self._paces.note(LOCAL, computing / self._pace, report.device_ms / 1e3, now)
-                planned += report.device_ms / 1e3 - computing
+                # A slow device says nothing against the way in which that was seen. But tiles may
+                # take longer than planned on one that is not slow, so they never show that it is.
+                alone, slowest = computing / self._pace, computing if meant[0].kind[2] else inf
+                took = min(report.device_ms / 1e3, slowest)
+                self._paces.note(LOCAL, alone, took, now)
+                planned += took - computing
             seconds = (report.latency_ms - report.queue_ms) / 1e3
             self._experience[self._wish.mode].note(meant[0].kind, planned, seconds, now)
 

@@ -8,7 +8,7 @@ from intradp_ros.planning.link import LinkEstimate
 from intradp_ros.planning.plan import Objective
 from intradp_ros.planning.profile import CodecCost, estimated
 from intradp_ros.runtime import modes
-from intradp_ros.runtime.experience import Experience
+from intradp_ros.runtime.experience import LOCAL, Experience
 from intradp_ros.runtime.replan import Replanner, Wish
 from intradp_ros.runtime.wire import Report, Stamp
 
@@ -268,3 +268,19 @@ def test_a_slow_device_is_planned_for_and_not_held_against_a_way(profile):
     assert factors.seen[planned.kind] == pytest.approx(1, rel=0.01)
     frames(slow, 0.25, 70.0)
     assert replanner.decide(profile, wish, link, edge_seconds, 76.0).way == 'local'
+
+
+@pytest.mark.parametrize('tiles, device_ms, pace, factor', [
+    (1, 100.0, 2.0, 1.0), (3, 100.0, 1.0, 1.5), (3, 25.0, 0.5, 1.0)])
+def test_tiles_that_take_longer_than_planned_are_not_a_slow_device(
+        profile, tiles, device_ms, pace, factor):
+    replanner = Replanner()
+    replanner.decide(profile, Wish('frontier'), LinkEstimate(5e6), 0.0, 0.0)
+    planned = modes.Decision('cut', 'conv', tiles, seconds=0.1, device_seconds=0.05)
+    replanner.decision = planned
+    for n in range(5):
+        replanner.note(Report(FIRST, 0, n, mode='frontier', way='cut', merge='conv', tiles=tiles,
+                              device_ms=device_ms, latency_ms=50 + device_ms), 1.0 + n)
+    assert replanner._paces.factors(6.0).seen[LOCAL] == pytest.approx(pace)
+    seen = replanner._experience['frontier'].factors(6.0).seen
+    assert seen == pytest.approx({planned.kind: factor})
