@@ -14,8 +14,10 @@ from intradp_ros.planning.link import CAUTIOUS_MESSAGE
 from intradp_ros.runtime.settings import DeviceSettings
 from intradp_ros.tiling.split import Split
 
-# Seconds from one frame that is done as the plan's rival to the next.
+# Seconds from one frame that is done as the plan's rival to the next; and of the first ones, so
+# many, of a rival that is new: what it takes is known within two seconds.
 TRIAL_PERIOD = 3.0
+FIRST_TRIAL_PERIOD, FIRST_TRIALS = 0.3, 4
 # Where a plan says "local", a frame in this time (seconds) is offered to the edge all the same.
 # Each that shows a link too slow to be sooner than a local result makes the next wait twice as
 # long, up to the second figure; but for the first ones in a row, as a link that has become slow is
@@ -45,6 +47,8 @@ class Explorer:
         self._alive, self._sooner = alive, sooner
         self._exploring = False
         self._late = 0  # frames offered in vain, in a row
+        self._rival: tuple[str, int, int] | None = None  # the one tried last, and how often
+        self._trials = 0
 
     def choose(self, planned: DeviceSettings, now: float, silent: bool) -> DeviceSettings:
         """
@@ -54,9 +58,10 @@ class Explorer:
         """
         self._exploring = False
         rival = planned.rival
-        if rival is not None and now >= self.tried + TRIAL_PERIOD and \
+        if rival is not None and now >= self.tried + self._trial_period(rival) and \
                 (rival.way == 'local' or self._alive()):
             self.tried = now
+            self._trials += 1
             return rival
         # A rival that uses the edge shows what the link carries.
         shown = rival is not None and rival.way != 'local' and not silent
@@ -69,6 +74,12 @@ class Explorer:
         hedge = planned.hedge or not self._sooner()
         return replace(planned, way='offload', hedge=hedge, split=self._offload,
                        most_bytes=EXPLORED_BYTES if hedge else math.inf)
+
+    def _trial_period(self, rival: DeviceSettings) -> float:
+        what = rival.way, rival.split.merge, rival.tile_count
+        if what != self._rival:
+            self._rival, self._trials = what, 0
+        return FIRST_TRIAL_PERIOD if rival.new and self._trials < FIRST_TRIALS else TRIAL_PERIOD
 
     def _period(self, silent: bool) -> float:
         if silent:

@@ -48,7 +48,7 @@ class Decision:
     of the image ('divided', each side with `halo_px` rows of the input beyond its part);
     `seconds` is what the timeline makes of a frame, `device_seconds` those in which the device
     computes, 0 where nothing was planned. `rival` is of another kind and nearly as good, as far as
-    one knows: a frame now and then shows it.
+    one knows: a frame now and then shows it, sooner where it is `new` (no frame was of its kind).
     """
 
     way: str
@@ -62,6 +62,7 @@ class Decision:
     device_seconds: float = 0.0
     halo_px: int = 0
     rival: 'Decision | None' = None
+    new: bool = False
 
     @property
     def kind(self) -> Kind:
@@ -121,7 +122,8 @@ def carried_out(decision: Decision, base: DeviceSettings, graph: Graph) -> Devic
     rival = carried_out(replace(decision.rival, hedge=decision.hedge), base, graph) \
         if decision.rival else None
     return replace(base, way=decision.way, tile_count=decision.tile_count, codec=decision.codec,
-                   hedge=decision.hedge, split=chosen, division=division, rival=rival)
+                   hedge=decision.hedge, split=chosen, division=division, rival=rival,
+                   new=decision.new)
 
 
 def _division(graph: Graph, share: float, halo: int) -> Division:
@@ -235,7 +237,10 @@ def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,
     best, decision = min(found, key=itemgetter(0))
     near = [item for item in (*found, *others) if item[0] <= RIVALRY * best
             and item[1].kind != decision.kind] if others else []
-    return replace(decision, rival=min(near, key=itemgetter(0))[1]) if near else decision
+    if not near:
+        return decision
+    _, rival = min(near, key=itemgetter(0))
+    return replace(decision, rival=replace(rival, new=rival.kind not in factors.seen))
 
 
 def _timed(decision: Decision, frame: Timeline) -> Decision:

@@ -21,7 +21,7 @@ class DeviceSettings:
     while the edge works, and the first one counts; else it waits as long as that makes sense.
     With `explore` way 'local' is a plan for the link as it is now, not a wish: see
     `exploration`; such frames offer about `most_bytes` of their input. Now and then a frame is
-    done by `rival`, to see whether it is the better way.
+    done by `rival`, to see whether it is the better way; soon where that is `new`.
     """
 
     mode: str = 'offload'
@@ -39,6 +39,7 @@ class DeviceSettings:
     division: Division | None = None
     plan: int = 0
     rival: 'DeviceSettings | None' = None
+    new: bool = False
 
 
 @dataclass(frozen=True)
