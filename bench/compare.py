@@ -60,6 +60,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         f'{grid.LEAST_FRAMES}, if this is not enough (default 3, quick 0.25)')
     add('--seconds', type=float, metavar='S',
         help='length of the traces that are replayed (default 120, quick 20)')
+    add('--traces', nargs='+', metavar='NAME',
+        help='those that are replayed: wifi, lte, bursts, roaming, and recorded ones where there '
+             'are any (default: all)')
     add('--share', type=float, metavar='X',
         help='share of a core that a robot has (default 0.25, less where robots share a core)')
     add('--seed', type=int, default=0, help='of images, order and traces (default 0)')

@@ -13,6 +13,7 @@ import conditions
 import disturbances
 import grid
 import traces
+from intradp_ros.errors import ParameterError
 from methods import METHODS, Method
 from testbed import summary
 from testbed.network import Link
@@ -24,8 +25,14 @@ RECORDED = Path(__file__).resolve().parents[2] / 'shared' / 'data' / 'traces'
 DEADLINE = 2.0
 
 
-def choose(seconds: float, seed: int) -> dict[str, traces.Trace]:
-    """Give the traces to replay: generated ones, and recorded ones where there are any."""
+def choose(seconds: float, seed: int, names: Sequence[str] | None = None
+           ) -> dict[str, traces.Trace]:
+    """
+    Give the traces to replay: generated ones, and recorded ones where there are any.
+
+    :param names: of those that are wanted; None for all.
+    :raises ParameterError: for one that there is not.
+    """
     wifi = traces.wifi(seconds, seed)
     found = {'wifi': wifi, 'lte': traces.lte(seconds, seed),
              'bursts': traces.with_bursts(wifi, 5.0, 1.0, 0.1, seed)}
@@ -34,12 +41,16 @@ def choose(seconds: float, seed: int) -> dict[str, traces.Trace]:
         traces.with_outages(wifi, (0.1, 0.5, 3.0), seed)
     for file in sorted(RECORDED.glob('*.csv')):
         found[file.stem] = [step for step in traces.read(file) if step[0] < seconds]
-    return {name: traces.coarse(trace) for name, trace in found.items()}
+    if unknown := set(names or ()) - found.keys():
+        raise ParameterError(f'unknown traces {", ".join(sorted(unknown))}; there are: '
+                             f'{", ".join(found)}')
+    return {name: traces.coarse(trace) for name, trace in found.items()
+            if names is None or name in names}
 
 
 def run(args: argparse.Namespace) -> None:
     """Measure what is missing of every model's replays."""
-    chosen = choose(args.seconds, args.seed)
+    chosen = choose(args.seconds, args.seed, args.traces)
     for model in args.models:
         calibration = conditions.calibrate(args, model)
         replays = {name: load(args.out, model, name, trace, calibration)

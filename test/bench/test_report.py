@@ -8,6 +8,7 @@ import grid
 import plots
 import replay
 import report
+from intradp_ros.errors import ParameterError
 from intradp_ros.planning.profile import Power
 from methods import METHODS
 from testbed import summary
@@ -151,3 +152,10 @@ def test_energy_is_idle_time_and_what_each_activity_adds():
 def test_every_method_can_be_told_from_the_others():
     assert len({(str(m.parameters), m.topology) for m in METHODS.values()}) == len(METHODS)
     assert not any(math.isnan(report.latency(cell(name, 1.0, 9))['p50']) for name in METHODS)
+
+
+def test_replays_are_of_the_traces_that_are_asked_for():
+    assert list(replay.choose(30.0, 0, ['lte', 'wifi'])) == ['wifi', 'lte']
+    assert {'wifi', 'lte', 'bursts', 'roaming'} <= replay.choose(30.0, 0).keys()
+    with pytest.raises(ParameterError, match='unknown traces dsl; there are: wifi, lte'):
+        replay.choose(30.0, 0, ['lte', 'dsl'])
