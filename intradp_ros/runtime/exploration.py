@@ -76,6 +76,7 @@ class Explorer:
                        most_bytes=EXPLORED_BYTES if hedge else math.inf)
 
     def _trial_period(self, rival: DeviceSettings) -> float:
+        """Give the time between two trials of this rival; another one is counted anew."""
         what = rival.way, rival.split.merge, rival.tile_count
         if what != self._rival:
             self._rival, self._trials = what, 0

@@ -212,7 +212,7 @@ def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,
             device_seconds=pace * decision.device_seconds,
             reason='; '.join(filter(None, (reason, decision.reason))))
     codecs = budget.compared_codecs(budget.allowed_codecs(mode, max_map_drop),
-                             known if mode == 'auto' else None)
+                                    known if mode == 'auto' else None)
     if name == 'frontier' and shortlists is not None:
         for codec in codecs:
             shortlists.setdefault(codec)
