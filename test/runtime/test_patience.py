@@ -7,7 +7,7 @@ from intradp_ros.runtime.patience import patience
 
 def test_an_acknowledgement_is_due_sooner_than_an_answer():
     # 46 kB at 5 MB/s and 10 ms there and back; then 60 ms on the edge.
-    assert patience(0.01, 46_000, 5e6, 0.06) == pytest.approx(0.1)
+    assert patience(0.01, 46_000, 5e6, 0.06) == pytest.approx(0.2)
     assert patience(0.01, 0, 5e6, 0.06) == pytest.approx(0.28)
 
 
