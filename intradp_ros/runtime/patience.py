@@ -3,7 +3,7 @@
 # As a multiple of what the sign that is due usually takes, and at least (seconds): an
 # acknowledgement of what is in flight is due sooner than an answer, which other robots may delay.
 # Who gives up too soon loses little, as the answer still ends the frame where it comes first; but
-# with 0.1 s for an acknowledgement 5 of 60 frames of a demo on a busy machine were given up.
+# with 0.1 s for an acknowledgement 5 of 60 frames of a demo beside a test run were given up.
 PATIENCE = 4.0
 LEAST_FOR_ACK, LEAST_FOR_ANSWER = 0.2, 0.25
 
