@@ -20,6 +20,7 @@ import bench_model
 import conditions
 import expectation
 import grid
+import replay
 import report
 from intradp_ros.errors import ParameterError
 from intradp_ros.model.detector import Detections
@@ -231,13 +232,14 @@ def run(args: argparse.Namespace) -> int:
     grid.cells(args.models, args.rhos, args.methods)
     for name in args.models:
         bench_model.parameters(name)
+    if 'replay' in args.parts:
+        replay.choose(args.seconds, args.seed, args.traces)
     if not args.only_report:
         settle(args)
         for part in args.parts:
             if part == 'grid':
                 run_grid(args)
             elif part == 'replay':
-                import replay
                 replay.run(args)
             else:
                 import scale

@@ -177,12 +177,12 @@ def verdicts(cells: Sequence[dict]) -> str:
         mine = found[ours, rho]
         turns, unit = mine.get('turns', 1), '' if rival else ' ms'
         seen = plots.values(mine, to_listener)
+        measured = statistics.median(seen)
         if rival:
             others = plots.values(found[rival, rho], to_listener)
-            measured = statistics.median(seen) / statistics.median(others)
+            measured /= statistics.median(others)
             low, high = spread.ratio_interval(seen, others, turns)
         else:
-            measured = at[ours, rho]
             low, high = spread.interval(seen, turns)
         lines.append(row(
             f'{rho:g}', asked, f'{measured:.2f}{unit}', f'{low:.2f} to {high:.2f}',

@@ -137,8 +137,8 @@ def allowed(decision: Decision, mode: str, model: str, max_map_drop: float) -> D
     """
     rival = decision.rival if mode in OURS else None
     codecs = budget.allowed_codecs(mode, max_map_drop)
-    divides = decision.way == 'divided' and not budget.may_divide(mode, model, decision.halo_px,
-                                                           max_map_drop)
+    divides = decision.way == 'divided' and not budget.may_divide(
+        mode, model, decision.halo_px, max_map_drop)
     return replace(
         decision, codec=decision.codec if decision.codec in codecs else codecs[0],
         way='offload' if divides else decision.way,

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from math import inf, log
+from math import log
 
 from intradp_ros.planning.link import LinkEstimate
 from intradp_ros.planning.plan import Objective, Plan, kind_of
@@ -104,9 +104,10 @@ class Replanner:
             if report.way in FIXED and not report.hedged and computing > 0:
                 # A slow device says nothing against the way in which that was seen. But tiles may
                 # take longer than planned on one that is not slow, so they never show that it is.
-                alone, slowest = computing / self._pace, computing if meant[0].kind[2] else inf
-                took = min(report.device_ms / 1e3, slowest)
-                self._paces.note(LOCAL, alone, took, now)
+                took = report.device_ms / 1e3
+                if meant[0].kind[2]:
+                    took = min(took, computing)
+                self._paces.note(LOCAL, computing / self._pace, took, now)
                 planned += took - computing
             seconds = (report.latency_ms - report.queue_ms) / 1e3
             self._experience[self._wish.mode].note(meant[0].kind, planned, seconds, now)

@@ -93,7 +93,7 @@ def test_a_silent_edge_is_not_waited_for_twice_and_is_found_again(detector, phot
         # The first frame waited for the edge (at least as long as `patience` says, and not until
         # its deadline), the second did not.
         waited = [r.latency_ms - r.device_ms for r in (first, second)]
-        assert waited[1] + 50 < waited[0] < 3000
+        assert waited[1] + 150 < waited[0] < 3000
         assert not pair.device.edge_alive
         pair.mute = False
         deadline = time.monotonic() + 20
