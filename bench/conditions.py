@@ -35,7 +35,7 @@ def host(args: argparse.Namespace) -> dict[str, object]:
     return {
         'cpu': processor(), 'cores': os.cpu_count(), 'kernel': platform.release(),
         'python': platform.python_version(), 'torch': torch.__version__,
-        'ros': os.environ.get('ROS_DISTRO', ''), 'rmw': 'rmw_fastrtps_cpp (UDP only)',
+        'ros': os.environ.get('ROS_DISTRO', ''), 'rmw': 'rmw_fastrtps_cpp (UDP on the link)',
         'intradp_ros': version(), 'commit': record.commit(),
         'changed files': len(record.git('status', '--porcelain').splitlines()),
         'robot share of a core': args.share or robot.share,

@@ -22,9 +22,10 @@ NEAREST_RIVAL, AT_ONE, OVER_BOUND, BOUND_MS, OVER_JPEG = 1.03, 0.65, 1.25, 5.0, 
 INTRODUCTION = """# Measured comparison
 
 Written by `scripts/bench`; the JSON behind it lies beside it. Robot and edge are processes in two
-network namespaces of one machine that talk over DDS (Fast DDS, UDP); the robot has a share of one
-core, the edge another core, the link is limited by `tc tbf` in both directions. The next image is
-published when the detections of the last have been heard and a pause has passed: nothing queues.
+network namespaces of one machine that talk over DDS (Fast DDS, UDP on the link); the robot has a
+share of one core, the edge another core, the link is limited by `tc tbf` in both directions. The
+next image is published when the detections of the last have been heard and a pause has passed:
+nothing queues.
 
 rho = C / D: time of the uint8 input on the link over time of the model on the robot. *Latency* is
 from the arrival of the image at the device node to its detections (FrameReport); for

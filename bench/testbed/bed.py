@@ -6,13 +6,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from testbed import cpu, network, shell
+from testbed import cpu, memory, network, shell
 from testbed.brake import Brake
 
 PREFIX = 'intradp-bench'
-# Shared memory would carry messages past the link.
 ENVIRONMENT = {
-    'FASTDDS_DEFAULT_PROFILES_FILE': str(Path(__file__).with_name('fastdds_udp.xml')),
+    'FASTDDS_DEFAULT_PROFILES_FILE': str(Path(__file__).with_name('fastdds.xml')),
     'RMW_IMPLEMENTATION': 'rmw_fastrtps_cpp',
     'ROS_AUTOMATIC_DISCOVERY_RANGE': 'SUBNET',
     'ROS_DOMAIN_ID': '68',
@@ -86,6 +85,7 @@ class TestBed:
             # every 0.1 s took a fifth of it.
             os.sched_setaffinity(0, spare(self._before, self.robot.cores, self.edge.cores))
             self._edge, self._robots, self.links = network.make(self._name, self.count)
+            self._memories = {name: memory.make(name) for name in (self._edge, *self._robots)}
             for link in self.links:
                 link.set_rate(self._rate)
             alone = self.count <= len(self.robot.cores)
@@ -108,19 +108,21 @@ class TestBed:
         os.sched_setaffinity(0, self._before)
         while self._brakes:
             self._brakes.pop().release()
-        network.remove(self._name)
-        cpu.remove(self._name)
+        remove(self._name)
 
     def on_robot(self, number: int = 0) -> list[str]:
         """Give the words that make a command run on a robot."""
         group = self._groups[number]
         core = self.robot.cores[number % len(self.robot.cores)]
-        return [*(joining(group) if group else ()), *within(self._robots[number], (core,)),
+        return [*(joining(group) if group else ()), *self._within(self._robots[number], (core,)),
                 *self._keeping('robot')]
 
     def on_edge(self) -> list[str]:
         """Give the words that make a command run on the edge."""
-        return [*within(self._edge, self.edge.cores), *self._keeping('edge')]
+        return [*self._within(self._edge, self.edge.cores), *self._keeping('edge')]
+
+    def _within(self, name: str, cores: Sequence[int]) -> list[str]:
+        return [*within(name, cores), *memory.seeing(self._memories[name])]
 
     def _keeping(self, side: str) -> list[str]:
         return ['env', f'XDG_CACHE_HOME={self._caches / side}', f'TORCH_HOME={torch_home()}'] \
@@ -147,9 +149,16 @@ def joining(group: Path) -> list[str]:
 
 def clean(dead_only: bool = True) -> None:
     """Remove what beds have left whose process is gone (or all of them)."""
-    found = [*network.names(PREFIX), *(path.name for path in cpu.names(PREFIX))]
+    found = [*network.names(PREFIX), *(path.name for path in cpu.names(PREFIX)),
+             *(path.name for path in memory.names(PREFIX))]
     owners = {int(match[1]) for name in found if (match := re.match(rf'{PREFIX}-(\d+)-', name))}
     for owner in sorted(owners):
         if not (dead_only and Path(f'/proc/{owner}').exists()):
-            network.remove(f'{PREFIX}-{owner}')
-            cpu.remove(f'{PREFIX}-{owner}')
+            remove(f'{PREFIX}-{owner}')
+
+
+def remove(name: str) -> None:
+    """Remove all that a bed has made."""
+    network.remove(name)
+    cpu.remove(name)
+    memory.remove(name)

@@ -8,7 +8,7 @@ from intradp_ros.errors import IntraDPError
 
 # Command and the Debian or Ubuntu package that has it.
 TOOLS = {'ip': 'iproute2', 'tc': 'iproute2', 'nft': 'nftables', 'taskset': 'util-linux',
-         'nsenter': 'util-linux'}
+         'nsenter': 'util-linux', 'unshare': 'util-linux', 'mount': 'mount'}
 
 
 class BedError(IntraDPError):

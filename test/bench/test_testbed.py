@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from testbed import bed as beds
-from testbed import cpu, network, shell, usage
+from testbed import cpu, memory, network, shell, usage
 from testbed.bed import Processor, TestBed
 from testbed.brake import Brake
 
@@ -45,7 +45,7 @@ def test_what_is_missing_is_named(monkeypatch):
         shell.require()
     monkeypatch.setattr(os, 'geteuid', lambda: 0)
     monkeypatch.setattr(shutil, 'which', lambda tool: None)
-    with pytest.raises(shell.BedError, match='apt-get install iproute2 nftables util-linux'):
+    with pytest.raises(shell.BedError, match='apt-get install iproute2 mount nftables util-linux'):
         shell.require()
 
 
@@ -212,6 +212,14 @@ def test_commands_that_change_links_keep_off_a_robots_core(allowed):
     assert os.sched_getaffinity(0) == before
 
 
+def test_only_processes_of_a_side_share_memory(allowed):
+    with TestBed() as bed:
+        subprocess.run([*bed.on_robot(), 'touch', '/dev/shm/intradp-mine'], check=True)
+        seen = [subprocess.check_output([*prefix, 'ls', '/dev/shm'], text=True).split()
+                for prefix in (bed.on_robot(), bed.on_edge(), [])]
+    assert seen[:2] == [['intradp-mine'], []] and 'intradp-mine' not in seen[2]
+
+
 def shared(robots):
     """Whether robots share a core."""
     return robots > len(beds.default_processors(robots)[0].cores)
@@ -247,6 +255,7 @@ def test_nothing_is_left_behind(allowed, end, robots):
     name = f'{beds.PREFIX}-{process.pid}'
     assert len(network.names(name)) == robots + 1
     assert len(cpu.names(name)) == (robots if shared(robots) else 0)
+    assert len(memory.names(name)) == robots + 1
     inside = shell.sh(f'ip netns pids {name}-robot0').split()
     brakes = [number for number in children(process.pid) if 'testbed.brake' in words(number)]
     assert len(brakes) == (0 if shared(robots) else robots)
@@ -257,7 +266,7 @@ def test_nothing_is_left_behind(allowed, end, robots):
         # Nobody could clean up: the next bed does.
         assert network.names(name)
         beds.clean()
-    assert not network.names(name) and not cpu.names(name)
+    assert not network.names(name) and not cpu.names(name) and not memory.names(name)
     until = time.monotonic() + 5
     while any(alive(number) for number in inside + brakes) and time.monotonic() < until:
         time.sleep(0.05)

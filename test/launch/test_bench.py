@@ -33,7 +33,7 @@ def test_tiles_cross_the_link_and_detections_are_the_whole_models(system):
     assert set(found['modes']) == {'offload/edge'}
     assert found['bytes_per_frame'] == 640 * 480 * 3
     # Headers are some per cent; part of the first frame may have crossed before counting began;
-    # shared memory would have gone past the link.
+    # shared memory that crossed would have gone past the link.
     assert 0.8 < found['link_bytes_per_frame']['up'] / found['bytes_per_frame'] < 1.1
     assert found['latency_ms']['p50'] > 921600 / 20e6 * 1e3
     assert found['cpu_ms_per_frame']['edge'] > 0
