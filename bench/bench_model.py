@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from intradp_ros.errors import ParameterError
-from intradp_ros.model import zoo
+from intradp_ros.model import accuracy, zoo
 from intradp_ros.model.detector import Detections, Detector, parse_size
 from intradp_ros.scenes import sources
 from testbed.summary import Frame
@@ -67,6 +67,17 @@ def differing(frames: Iterable[Frame], reference: dict[int, Detections]) -> int:
     """Count frames whose detections are not those of the whole model on the camera's image."""
     return sum(bool(detections(frame).differs(reference[frame.image]))
                for frame in frames if frame.detections)
+
+
+def agreement(frames: Iterable[Frame], reference: dict[int, Detections]) -> float | None:
+    """
+    Give the mAP@[.5:.95] of what was found, with what the whole model finds on the camera's image
+    taken for the truth; None where nothing was heard.
+    """
+    heard = [frame for frame in frames if frame.detections]
+    whole = [reference[frame.image] for frame in heard]
+    return accuracy.measure([accuracy.Truth(w.boxes, w.labels) for w in whole],
+                            [detections(frame) for frame in heard]).map_50_95 if heard else None
 
 
 def detections(frame: Frame) -> Detections:

@@ -25,7 +25,7 @@ import report
 from intradp_ros.errors import ParameterError
 from intradp_ros.model.detector import Detections
 from intradp_ros.planning.plan import Setup
-from methods import METHODS
+from methods import LIMITED_HALO, METHODS
 from testbed import summary
 from testbed.bed import TestBed
 from testbed.shell import BedError
@@ -36,7 +36,7 @@ QUICK = {'models': ['demo_detector'], 'rhos': [1 / 4, 1.0, 4.0], 'frames': 20, '
          'methods': ['local', 'offload', 'jpeg_offload', 'compressed_topic', 'split', 'frontier',
                      'auto']}
 FULL = {'models': list(bench_model.MODELS), 'rhos': list(grid.RHOS), 'frames': 100, 'hours': 3.0,
-        'seconds': 120.0, 'methods': list(METHODS)}
+        'seconds': 120.0, 'methods': [name for name in METHODS if name not in LIMITED_HALO]}
 PARTS = ('grid', 'replay', 'scale')
 # In so many turns the frames of a cell are seen.
 ROUNDS = 4
@@ -183,6 +183,8 @@ def judged(recording: Recording, cell: grid.Cell, rate: float, setup: Setup,
         'figures': summary.summarize(recording.events, recording.used, recording.crossed),
         'frames': [[f.image, f.latency, f.round_trip] for f in processed],
         'differing': bench_model.differing(processed, reference),
+        'agreement': None if METHODS[cell.method].lossless else
+        bench_model.agreement(processed, reference),
         'expected': expectation.expected(setup, cell.method, rate),
         'example': middle_frame(processed),
     } | expectation.limits(setup, [rate])[0]

@@ -47,6 +47,12 @@ def _planner(name: str, text: str) -> Method:
     return Method(text, {'mode': name, 'codec': 'uint8'}, adaptive=True)
 
 
+def _halves(halo: int) -> Method:
+    return Method(f'half of the image on each side, which see {halo} rows of the other',
+                  {'mode': 'divided', 'device_share': 0.5, 'halo_px': halo, 'codec': 'uint8'},
+                  lossless=False)
+
+
 METHODS = {
     'local': Method('whole model on the robot', {'mode': 'local'}),
     'offload': Method('uint8 input to the edge, band by band',
@@ -65,7 +71,11 @@ METHODS = {
     'frontier': _planner('frontier', 'this package, exact'),
     'auto': Method('this package, accuracy budget 0.01 mAP',
                    {'mode': 'auto', 'max_map_drop': 0.01}, lossless=False, adaptive=True),
+    'halo_16': _halves(16),
+    'halo_32': _halves(32),
 }
+# Measured where they are asked for: what they find is worth little.
+LIMITED_HALO = ('halo_16', 'halo_32')
 # Without a frontier of its own: what p50(frontier) has to be at least as good as.
 OURS = ('frontier', 'auto')
 EXACT_RIVALS = tuple(name for name, method in METHODS.items()

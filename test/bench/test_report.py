@@ -53,6 +53,14 @@ def test_verdicts_say_wins_and_losses():
     assert report.verdicts([cell('local', 1.0, 100)]) == ''
 
 
+def test_a_limited_halo_is_shown_with_what_it_loses():
+    cells = [cell('local', 1.0, 100), cell('offload', 1.0, 120),
+             cell('halo_16', 1.0, 60) | {'agreement': 0.4321}]
+    assert ('| 1 | halo_16 / better of local and offload (local), where mAP against the whole '
+            'model is 0.432 | 0.60 | ') in report.verdicts(cells)
+    assert '| 0 (0.432) |' in report.costs(cells)
+
+
 def test_methods_that_all_did_the_same_show_the_noise():
     cells = [cell('local', 1.0, 100), cell('cic', 1.0, 120), cell('offload', 1.0, 90)]
     for number, modes in enumerate(({'local/device': 10},

@@ -45,6 +45,8 @@ def test_tiles_cross_the_link_and_detections_are_the_whole_models(system):
     assert bench_model.differing(frames, reference) == 0
     shifted = {k: reference[(k + 1) % len(images)] for k in reference}
     assert bench_model.differing(frames, shifted) > 0
+    assert bench_model.agreement(frames, reference) == 1 > bench_model.agreement(frames, shifted)
+    assert bench_model.agreement([], reference) is None
 
 
 def test_a_mode_that_there_is_not_is_refused(system):
