@@ -54,8 +54,9 @@ def finish(frame: Frame, layout: Layout | None, tensors: tuple[int, ...]) -> Ite
     for tensor in tensors:
         rows = graph.tensors[tensor].rows
         frame.compute(tensor, 0, rows)
-        # Kept from here on only as long as something needs it.
-        frame.take(tensor, 0, rows)
+        if tensor not in graph.outputs:
+            # Kept from here on only as long as something needs it.
+            frame.take(tensor, 0, rows)
         yield
     for tensor in graph.outputs:
         frame.compute(tensor, 0, graph.tensors[tensor].rows)
