@@ -1,25 +1,23 @@
 """
 The report: tables and plots of what a folder of results holds. Measures nothing.
 
-`table_of` and what it calls are pure: results in, Markdown out.
+All but `write` is pure: results in, Markdown out.
 """
 
 import math
 import os
-import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
 import grid
 import plots
+import verdicts
 from intradp_ros import files
 from intradp_ros.planning.profile import Power
-from methods import EXACT_RIVALS, LIMITED_HALO, METHODS
+from methods import METHODS
+from tables import agreement, latency, row
 from testbed import spread
 
-# Issue 7, "Must hold".
-NEAREST_RIVAL, AT_ONE, OVER_BOUND, BOUND_MS, OVER_JPEG = 1.03, 0.65, 1.25, 5.0, 0.9
-DIVIDED = 0.7
 INTRODUCTION = """# Measured comparison
 
 Written by `scripts/bench`; the JSON behind it lies beside it. Robot and edge are processes in two
@@ -39,7 +37,6 @@ what the machine's wandering makes of them).
 NOTES = 'notes.md'
 # Share of frames from which on a method is taken for what it did with them.
 MOSTLY = 0.8
-SEQUENTIAL = ('local', 'offload', 'neurosurgeon', 'cic', 'dynamic_split')
 
 
 def write(folder: Path, path: Path) -> Path:
@@ -52,7 +49,7 @@ def write(folder: Path, path: Path) -> Path:
     for model in models:
         mine = [cell for cell in cells if cell['model'] == model]
         calibration = grid.load(folder, f'calibration-{model}')
-        parts += [section(model, mine, calibration), verdicts(mine), costs(mine)]
+        parts += [section(model, mine, calibration), verdicts.table(mine), costs(mine)]
         parts += [f'![{title}]({os.path.relpath(file, path.parent)})\n'
                   for title, file in plots.of_model(model, mine, calibration, folder, pictures)]
     for name, render in (('replay', replay), ('scale', scale)):
@@ -73,12 +70,6 @@ def head(host: dict) -> str:
     facts = [row(name, ', '.join(map(str, value)) if isinstance(value, list) else value)
              for name, value in host.items()]
     return '\n'.join([INTRODUCTION, row('', ''), row('---', '---'), *facts, ''])
-
-
-def latency(cell: dict) -> dict[str, float]:
-    """Give a cell's latency figures (see `head` for what is measured)."""
-    remote = METHODS[cell['method']].topology == 'remote'
-    return cell['figures']['round_trip_ms' if remote else 'latency_ms']
 
 
 def section(model: str, cells: Sequence[dict], calibration: dict | None) -> str:
@@ -164,65 +155,6 @@ def joules(cell: dict, power: Power) -> float:
     return (power.idle * latency(cell)['p50'] / 1e3
             + (power.compute - power.idle) * figures['stages_ms']['device_ms'] / 1e3
             + (power.send - power.idle) * sending)
-
-
-def verdicts(cells: Sequence[dict]) -> str:
-    """Hold `frontier` and `auto` against what issue 7 asks of them, win or lose."""
-    found = {(cell['method'], cell['rho']): cell for cell in cells if 'figures' in cell}
-    at = {place: latency(cell)['p50'] for place, cell in found.items()}
-    bound = {cell['rho']: cell['exact_bound_ms'] for cell in cells if 'exact_bound_ms' in cell}
-    lines = [row('rho', 'asked', 'measured', '95 % interval', 'allowed', 'holds'),
-             row(*['---'] * 6)]
-
-    def judge(rho: float, asked: str, ours: str, allowed: float, rival: str = '',
-              to_listener: bool = False) -> None:
-        mine = found[ours, rho]
-        turns, unit = mine.get('turns', 1), '' if rival else ' ms'
-        seen = plots.values(mine, to_listener)
-        measured = statistics.median(seen)
-        if rival:
-            others = plots.values(found[rival, rho], to_listener)
-            measured /= statistics.median(others)
-            low, high = spread.ratio_interval(seen, others, turns)
-        else:
-            low, high = spread.interval(seen, turns)
-        lines.append(row(
-            f'{rho:g}', asked, f'{measured:.2f}{unit}', f'{low:.2f} to {high:.2f}',
-            f'{allowed:.2f}{unit}', ('yes' if measured <= allowed else '**no**')
-            + (', within the noise' if low <= allowed <= high else '')))
-    for rho in sorted({rho for _, rho in at}):
-        rivals = {name: at[name, rho] for name in EXACT_RIVALS if (name, rho) in at}
-        cuts = {name: rivals[name] for name in SEQUENTIAL if name in rivals}
-        if ('frontier', rho) in at and rivals:
-            best = min(rivals, key=rivals.get)
-            judge(rho, f'frontier / best other exact method ({best})', 'frontier', NEAREST_RIVAL,
-                  best)
-        if ('frontier', rho) in at and cuts and rho == 1:
-            judge(rho, 'frontier / best of local, offload, sequential cuts', 'frontier', AT_ONE,
-                  min(cuts, key=cuts.get))
-        if ('frontier', rho) in at and rho in bound and 1 / 4 <= rho <= 4:
-            judge(rho, 'frontier against the exact bound', 'frontier',
-                  OVER_BOUND * bound[rho] + BOUND_MS)
-        if ('auto', rho) in at and ('jpeg_offload', rho) in at:
-            judge(rho, 'auto / jpeg_offload', 'auto', OVER_JPEG, 'jpeg_offload')
-        ends = [name for name in ('local', 'offload') if (name, rho) in at]
-        for name in LIMITED_HALO:
-            if (name, rho) in at and ends:
-                best = min(ends, key=lambda end: at[end, rho])
-                judge(rho, f'{name} / better of local and offload ({best}), where mAP against '
-                      f'the whole model is {agreement(found[name, rho])}', name, DIVIDED, best)
-        # Not asked: jpeg_offload is this package's own, in tiles; this is what others have. Its
-        # camera encodes, so only from camera to listener are the two the same.
-        if ('auto', rho) in at and ('compressed_topic', rho) in at:
-            judge(rho, 'auto / compressed_topic, camera to listener', 'auto', OVER_JPEG,
-                  'compressed_topic', to_listener=True)
-    return '\n'.join([*lines, '']) if len(lines) > 2 else ''
-
-
-def agreement(cell: dict) -> str:
-    """Say what lossy detections are worth if the whole model's are the truth."""
-    value = cell.get('agreement')
-    return '' if value is None else f'{value:.3f}'
 
 
 def costs(cells: Sequence[dict]) -> str:
@@ -312,10 +244,3 @@ def scale(found: dict) -> str:
                          f'{point["throughput"]:.2f}', f'{point["bytes"] / 1e3:.0f}',
                          point.get('note', '')))
     return '\n'.join([*lines, ''])
-
-
-def row(*values: object) -> str:
-    """Format a row of a table."""
-    return '| ' + ' | '.join(map(str, values)) + ' |'
-
-

@@ -8,6 +8,8 @@ import grid
 import plots
 import replay
 import report
+import tables
+import verdicts
 from intradp_ros.errors import ParameterError
 from intradp_ros.planning.profile import Power
 from methods import METHODS
@@ -35,7 +37,7 @@ def test_verdicts_say_wins_and_losses():
     cells = [cell('local', 1.0, 100), cell('offload', 1.0, 120), cell('coacto', 1.0, 80),
              cell('frontier', 1.0, 60), cell('auto', 1.0, 50), cell('jpeg_offload', 1.0, 52),
              cell('compressed_topic', 1.0, 60)]
-    lines = {line.split(' | ')[1]: line for line in report.verdicts(cells).splitlines()[2:]}
+    lines = {line.split(' | ')[1]: line for line in verdicts.table(cells).splitlines()[2:]}
     assert '| 0.75 | 0.7' in lines['frontier / best other exact method (coacto)']
     assert lines['frontier / best other exact method (coacto)'].endswith('| 1.03 | yes |')
     assert lines['frontier / best of local, offload, sequential cuts'].endswith('| 0.65 | yes |')
@@ -46,18 +48,18 @@ def test_verdicts_say_wins_and_losses():
     against = lines['auto / compressed_topic, camera to listener']
     assert '| 0.85 | ' in against and against.endswith('| 0.90 | yes, within the noise |')
     slower = [cell('local', 2.0, 100), cell('frontier', 2.0, 110)]
-    assert '| 2 | frontier / best other exact method (local) | 1.10 | ' in report.verdicts(slower)
-    assert '| 1.03 | **no** |' in report.verdicts(slower)
+    assert '| 2 | frontier / best other exact method (local) | 1.10 | ' in verdicts.table(slower)
+    assert '| 1.03 | **no** |' in verdicts.table(slower)
     near = [cell('local', 2.0, 100), cell('frontier', 2.0, 104)]
-    assert '| 1.03 | **no**, within the noise |' in report.verdicts(near)
-    assert report.verdicts([cell('local', 1.0, 100)]) == ''
+    assert '| 1.03 | **no**, within the noise |' in verdicts.table(near)
+    assert verdicts.table([cell('local', 1.0, 100)]) == ''
 
 
 def test_a_limited_halo_is_shown_with_what_it_loses():
     cells = [cell('local', 1.0, 100), cell('offload', 1.0, 120),
              cell('halo_16', 1.0, 60) | {'agreement': 0.4321}]
     assert ('| 1 | halo_16 / better of local and offload (local), where mAP against the whole '
-            'model is 0.432 | 0.60 | ') in report.verdicts(cells)
+            'model is 0.432 | 0.60 | ') in verdicts.table(cells)
     assert '| 0 (0.432) |' in report.costs(cells)
 
 
@@ -159,7 +161,7 @@ def test_energy_is_idle_time_and_what_each_activity_adds():
 
 def test_every_method_can_be_told_from_the_others():
     assert len({(str(m.parameters), m.topology) for m in METHODS.values()}) == len(METHODS)
-    assert not any(math.isnan(report.latency(cell(name, 1.0, 9))['p50']) for name in METHODS)
+    assert not any(math.isnan(tables.latency(cell(name, 1.0, 9))['p50']) for name in METHODS)
 
 
 def test_replays_are_of_the_traces_that_are_asked_for():
