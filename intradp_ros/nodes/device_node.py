@@ -16,7 +16,7 @@ from vision_msgs.msg import Detection2DArray, LabelInfo
 
 from intradp_ros.errors import ParameterError, TileError
 from intradp_ros.model import draw
-from intradp_ros.model.detector import Detector
+from intradp_ros.model.detector import Detections, Detector
 from intradp_ros.msg import FrameReport, LinkState, Plan, Tile, TileAck
 from intradp_ros.nodes import conversions, events, models, parameters, qos
 from intradp_ros.nodes.managed_node import ManagedNode, run
@@ -30,7 +30,7 @@ from intradp_ros.runtime.modes import Decision
 from intradp_ros.runtime.power import EnergyMeter
 from intradp_ros.runtime.replan import PlanningThread, Wish
 from intradp_ros.runtime.rolling import Rolling
-from intradp_ros.runtime.wire import CameraFrame, FrameResult
+from intradp_ros.runtime.wire import CameraFrame, FrameResult, Stamp
 from intradp_ros.tiling.codec import CODECS
 
 _DEFAULTS = DeviceSettings()
@@ -127,7 +127,8 @@ class DeviceNode(ManagedNode):
         self._energy = EnergyMeter()
         self.session = DeviceSession(detector, self._settings(detector), Outlets(
             tile=lambda tile: self._tiles.publish(conversions.message_from_tile(tile)),
-            result=self._publish,
+            detections=self._publish,
+            result=self._account,
             warn=self.warn,
             edge_matched=lambda: self._tiles.get_subscription_count() > 0), time.monotonic)
         session = self.session
@@ -143,11 +144,11 @@ class DeviceNode(ManagedNode):
             Header(stamp=self.get_clock().now().to_msg())))
         apart = Apart()
         heard = [
+            self.create_subscription(Detection2DArray, 'edge/detections', self._on_detections,
+                                     qos.DETECTIONS, callback_group=apart),
             self.create_subscription(
                 TileAck, 'intradp/acks', self._on_ack, qos.ACKS, callback_group=apart,
-                event_callbacks=events.of_subscription(self, 'intradp/acks')),
-            self.create_subscription(Detection2DArray, 'edge/detections', self._on_detections,
-                                     qos.DETECTIONS, callback_group=apart)]
+                event_callbacks=events.of_subscription(self, 'intradp/acks'))]
         self._receiver = self._receive(heard)
         self._entities = [
             *heard, self.create_subscription(Plan, 'intradp/plan', self._on_plan, qos.LATCHED)]
@@ -164,7 +165,7 @@ class DeviceNode(ManagedNode):
         self._receiver.close()
         self._images.close()
         self.session.close()
-        self._run_calls()  # reports that were on their way to the executor
+        self._run_calls()  # pictures that were on their way to the executor
         self.session = None
         self._energy.close()
         for entity in (*self._entities, self._camera):
@@ -287,16 +288,17 @@ class DeviceNode(ManagedNode):
         self._plan = plan.number
         self.apply_parameters()
 
-    # -- what goes out: detections at once, the rest on the executor's thread ------------------
+    # -- what goes out: detections at once, by whoever has them; reports by the inference thread;
+    # -- the rest on the executor's -------------------------------------------------------------
 
-    def _publish(self, result: FrameResult) -> None:
+    def _publish(self, stamp: Stamp, detections: Detections) -> None:
+        if self.context.ok():  # after a shutdown there is nobody to hear it
+            self._detections.publish(conversions.message_from_detections(
+                detections, conversions.header_from(stamp)))
+
+    def _account(self, result: FrameResult) -> None:
         if not self.context.ok():
-            return  # after a shutdown there is nobody to hear it
-        header = conversions.header_from(result.stamp)
-        self._detections.publish(conversions.message_from_detections(result.detections, header))
-        self.post(lambda: self._account(result, header))
-
-    def _account(self, result: FrameResult, header: Header) -> None:
+            return
         report = result.report
         report.energy_j = self._energy.joules() or 0.0
         self._planner.note(report)
@@ -305,9 +307,13 @@ class DeviceNode(ManagedNode):
         self._made[f'frames by {report.way}, from the {report.source}'] += 1
         self._reports.publish(conversions.message_from_report(report))
         if self._pictures.get_subscription_count():
-            picture = draw.annotate(result.image, result.detections,
-                                    self.session.detector.labels, report.source)
-            self._pictures.publish(conversions.image_from_rgb(picture, header))
+            self.post(lambda: self._draw(result))
+
+    def _draw(self, result: FrameResult) -> None:
+        picture = draw.annotate(result.image, result.detections, self.session.detector.labels,
+                                result.report.source)
+        self._pictures.publish(conversions.image_from_rgb(
+            picture, conversions.header_from(result.stamp)))
 
     def _publish_link(self) -> None:
         session = self.session

@@ -15,7 +15,7 @@ import statistics
 import threading
 from collections import deque
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 
 import numpy as np
 
@@ -31,14 +31,7 @@ from intradp_ros.runtime.offer import Offer
 from intradp_ros.runtime.patience import patience
 from intradp_ros.runtime.sender import Sender
 from intradp_ros.runtime.settings import DeviceSettings, Outlets
-from intradp_ros.runtime.wire import (
-    Ack,
-    AckState,
-    CameraFrame,
-    FrameResult,
-    Report,
-    Stamp,
-)
+from intradp_ros.runtime.wire import Ack, AckState, CameraFrame, Report, Stamp
 from intradp_ros.tiling.engine import Engine, Frame, warm_up
 from intradp_ros.tiling.part import Division, Part, spans
 from intradp_ros.tiling.split import offload
@@ -49,6 +42,9 @@ MARGIN = 1.25
 # this long (seconds), is not waited for where the device is sooner alone, as far as
 # acknowledgements show; and how often (seconds) a frame that waits looks.
 SLOWED, LONG, LOOK_PERIOD = 0.5, 0.25, 0.02
+# The edge says what a frame took there right after its detections; so long (seconds) the report
+# waits for it: it may be lost.
+LAST_WORD = 0.02
 # Parts of the model (of divided images) that are kept ready, the last ones used.
 PARTS = 4
 
@@ -199,20 +195,37 @@ class DeviceSession:
             images_rejected=self.rejected)
         self._frames += 1
         job = self._job = Job(camera, image, report)
-        frame = self._engine.start(outputs=(), keep=(*self._graph.outputs, merge))
-        frame.feed(self._graph.input, 0, len(pixels), pixels)
-        if settings.way != 'local':
-            if self._outlets.edge_matched():
-                self._ask_edge(job, pixels, geometry, frame, settings)
-            else:
-                job.reason = 'no edge'
-        if not job.ended.is_set():
-            self._finish_here(job, frame, geometry, settings)
+
+        @cache
+        def frame() -> Frame:
+            # Begun when something is computed: what is sent does not wait for it.
+            begun = self._engine.start(outputs=(), keep=(*self._graph.outputs, merge))
+            begun.feed(self._graph.input, 0, len(pixels), pixels)
+            return begun
+        try:
+            if settings.way != 'local':
+                if self._outlets.edge_matched():
+                    self._ask_edge(job, pixels, geometry, frame, settings)
+                else:
+                    job.reason = 'no edge'
+            if not job.ended.is_set():
+                self._finish_here(job, frame(), geometry, settings)
+        finally:
+            self._hand_over(job)
+
+    def _hand_over(self, job: Job) -> None:
+        """Give the result of a frame that has ended, once the edge has had its last word on it."""
+        with self._ending:  # its detections may be on their way out
+            result = job.result
+        if result and result.report.source != 'device':
+            job.told.wait(LAST_WORD)
         if job.offered:
             self._links.on_frame_end(job.transfer, self._sender.end(job))
+        if final := job.final():
+            self._outlets.result(final)
 
-    def _ask_edge(self, job: Job, pixels: np.ndarray, geometry: Geometry, frame: Frame,
-                  settings: DeviceSettings) -> None:
+    def _ask_edge(self, job: Job, pixels: np.ndarray, geometry: Geometry,
+                  frame: Callable[[], Frame], settings: DeviceSettings) -> None:
         """
         Give the edge the frame, compute what the device takes of it, and wait for the answer as
         far as the settings want that.
@@ -235,8 +248,8 @@ class DeviceSession:
         merge = self._graph.tensors[plan.merge]
         while not job.changed.is_set() and (number := offer.frontier.take_top()) is not None:
             begin, (a, b) = self._clock(), plan.band(number)
-            frame.compute(merge.id, a, b)
-            rows = frame.peek(merge.id, a, b)[0].permute(1, 2, 0).cpu().numpy()
+            frame().compute(merge.id, a, b)
+            rows = frame().peek(merge.id, a, b)[0].permute(1, 2, 0).cpu().numpy()
             spent = self._clock() - begin
             offer.add(a, rows, spent)
             self._sender.wake()
@@ -343,7 +356,7 @@ class DeviceSession:
 
     def _end(self, job: Job, source: str, detections: Detections) -> bool:
         """
-        Publish a frame's one result, unless it has been; the lock keeps frames in their
+        Publish a frame's one set of detections, unless it has been; the lock keeps frames in their
         order.
         """
         with self._ending:
@@ -351,6 +364,6 @@ class DeviceSession:
                 return False
             if source != 'device':
                 self.answered += 1
-            report = job.complete(source, detections, self._clock())
-            self._outlets.result(FrameResult(job.camera.stamp, detections, report, job.image))
+            job.complete(source, detections, self._clock())
+            self._outlets.detections(job.camera.stamp, detections)
             return True

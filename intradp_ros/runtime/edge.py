@@ -311,7 +311,8 @@ class EdgeSession:
                 robot.owed = None
             run.filling = OrderedDict((n, a) for n, a in run.filling.items() if n > number)
             robot.counts['frames'] += 1
+        # Whoever waits for detections shall not have to look at an acknowledgement first.
+        self._outlets.result(robot.name, assembly.tile.stamp, detections)
         self._outlets.ack(robot.name, replace(
             assembly.ack(AckState.DONE),
             wait_ms=assembly.wait * 1e3, compute_ms=assembly.compute * 1e3))
-        self._outlets.result(robot.name, assembly.tile.stamp, detections)

@@ -12,7 +12,7 @@ import numpy as np
 from intradp_ros.model.detector import Detections
 from intradp_ros.planning.link import FrameTransfer
 from intradp_ros.runtime.frontier import Frontier
-from intradp_ros.runtime.wire import Ack, AckState, CameraFrame, Report
+from intradp_ros.runtime.wire import Ack, AckState, CameraFrame, FrameResult, Report
 from intradp_ros.tiling.part import Division
 
 # Why a frame that the edge was given was answered here: nothing is wrong with the edge.
@@ -26,9 +26,10 @@ class Job:
 
     `offered` says that the edge was given this frame, `frontier` who computes which part of it,
     `progress` when the edge last said something about it. `division` says that each side computes
-    a part of the image, and `lossless` that nothing of
-    what the edge was sent has lost anything. `changed` is set when the edge answered
-    or will not answer: the inference thread waits for it rather than for a time.
+    a part of the image, and `lossless` that nothing of what the edge was sent has lost anything.
+    `changed` is set when the edge answered or will not answer: the inference thread waits for it
+    rather than for a time. `told` is set when the edge has said what the frame took there, which
+    may come after its detections.
     """
 
     camera: CameraFrame
@@ -44,6 +45,9 @@ class Job:
     transfer: FrameTransfer = field(default_factory=FrameTransfer)
     changed: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
+    told: threading.Event = field(default_factory=threading.Event)
+    result: FrameResult | None = None
+    _done: Ack | None = None
     _parts: dict[str, Detections] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _indices: Iterator[int] = field(default_factory=itertools.count)
@@ -83,20 +87,19 @@ class Job:
         self.progress = now
         self.report.acknowledged = max(self.report.acknowledged, ack.messages)
         if ack.state is AckState.DONE:
-            self.report.edge_receive_ms = ack.receive_ms
-            self.report.edge_wait_ms = ack.wait_ms
-            self.report.edge_compute_ms = ack.compute_ms
+            self._done = ack
+            self.told.set()
         elif ack.state is AckState.REFUSED:
             self.refused = ack.reason or 'no reason given'
             self.changed.set()
 
-    def complete(self, source: str, detections: Detections, now: float) -> Report:
-        """Make the final report of a frame that has just been claimed."""
+    def complete(self, source: str, detections: Detections, now: float) -> None:
+        """Make the result of a frame that has just been claimed."""
         report, sent = self.report, list(self.transfer.sent)
         latency_ms = (now - self.camera.arrival) * 1e3
         own = source == 'device'
         device_rows, edge_rows = self._rows()
-        return replace(
+        report = replace(
             report, source=source, fallback=own and bool(self.reason) and self.reason != FIRST,
             reason=self.reason if own else '',
             device_rows=device_rows, edge_rows=edge_rows,
@@ -107,6 +110,17 @@ class Job:
             deadline_met=latency_ms <= report.deadline_ms,
             messages=len(sent), bytes=sum(s.size for s in sent),
             send_ms=sum(s.end - s.begin for s in sent) * 1e3)
+        self.result = FrameResult(self.camera.stamp, detections, report, self.image)
+
+    def final(self) -> FrameResult | None:
+        """Give the result with what the edge has said by now of its work; None without one."""
+        if self.result is None or self._done is None:
+            return self.result
+        done, report = self._done, self.result.report
+        return replace(self.result, report=replace(
+            report, acknowledged=max(report.acknowledged, done.messages),
+            edge_receive_ms=done.receive_ms, edge_wait_ms=done.wait_ms,
+            edge_compute_ms=done.compute_ms))
 
     def _rows(self) -> tuple[int, int]:
         """Rows that the device computed for the frame, and those that were left to the edge."""

@@ -1,5 +1,6 @@
 """Figures of the last frames, for diagnostics: how many a second, and how long they take."""
 
+import threading
 from collections import deque
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 
 class Rolling:
     """
-    Durations of the last events and their rate; for one thread.
+    Durations of the last events and their rate; safe to use from several threads.
 
     :param now: when counting begins (monotonic seconds).
     :param events: how many durations are kept.
@@ -15,21 +16,23 @@ class Rolling:
     """
 
     def __init__(self, now: float, events: int = 100, horizon: float = 5.0):
-        self._begun, self._horizon = now, horizon
+        self._begun, self._horizon, self._lock = now, horizon, threading.Lock()
         self._times: deque[float] = deque()
         self._durations: deque[float] = deque(maxlen=events)
 
     def add(self, now: float, duration: float) -> None:
         """Note an event that has just ended, and how long it took, in any unit."""
-        self._times.append(now)
-        self._durations.append(duration)
-        self._forget(now)
+        with self._lock:
+            self._times.append(now)
+            self._durations.append(duration)
+            self._forget(now)
 
     def rate(self, now: float) -> float:
         """Events a second over the horizon, or since counting began; so 0 when they stop."""
-        self._forget(now)
-        counted = min(self._horizon, now - self._begun)
-        return len(self._times) / counted if counted > 0 else 0.0
+        with self._lock:
+            self._forget(now)
+            counted = min(self._horizon, now - self._begun)
+            return len(self._times) / counted if counted > 0 else 0.0
 
     def percentile(self, share: float) -> float:
         """
@@ -37,7 +40,8 @@ class Rolling:
 
         :returns: 0 while there was none.
         """
-        return float(np.percentile(self._durations, share)) if self._durations else 0.0
+        with self._lock:
+            return float(np.percentile(self._durations, share)) if self._durations else 0.0
 
     def figures(self, now: float, event: str, duration: str) -> dict[str, float]:
         """Write it for diagnostics: what an event is called, and the duration that was noted."""

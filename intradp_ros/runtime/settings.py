@@ -4,7 +4,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from intradp_ros.runtime.wire import FrameResult, Tile
+from intradp_ros.model.detector import Detections
+from intradp_ros.runtime.wire import FrameResult, Stamp, Tile
 from intradp_ros.tiling.part import Division
 from intradp_ros.tiling.split import Split
 
@@ -48,10 +49,13 @@ class Outlets:
     Where a session's output goes.
 
     `tile` is called by the sender thread and may block; the others are called by any thread and
-    must not. `edge_matched` says whether any edge listens.
+    must not. A frame's `detections` go at once; its `result`, with the report, when the edge has
+    said what the frame took there (from the inference thread). `edge_matched` says whether any
+    edge listens.
     """
 
     tile: Callable[[Tile], None]
+    detections: Callable[[Stamp, Detections], None]
     result: Callable[[FrameResult], None]
     warn: Callable[[str], None]
     edge_matched: Callable[[], bool]

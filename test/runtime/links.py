@@ -33,6 +33,7 @@ class Pair:
 
     def __init__(self, device_detector, edge_detector=None, spoil=lambda tile: [tile], **settings):
         self.results: list[FrameResult] = []
+        self.heard: list[int] = []  # numbers of the frames whose detections came
         self.warnings: list[str] = []
         self.spoil: Callable[[Tile], list[Tile]] = spoil
         self.mute = False
@@ -46,6 +47,7 @@ class Pair:
         settings.setdefault('way', settings.get('mode', 'offload'))
         self.device = DeviceSession(device_detector, DeviceSettings(**settings), Outlets(
             tile=self._carry, result=self._on_result, warn=self.warnings.append,
+            detections=lambda stamp, found: self.heard.append(stamp.sec),
             edge_matched=lambda: self.matched), time.monotonic)
 
     def _carry(self, tile: Tile) -> None:

@@ -135,7 +135,7 @@ def test_frames_come_in_order_and_once(detector, photograph):
             time.sleep(0.01)
         stamps = [r.stamp.sec for r in pair.results]
         reports = [r.report for r in pair.results]
-    assert stamps == sorted(set(stamps)) and stamps[-1] == last
+    assert stamps == sorted(set(stamps)) == pair.heard and stamps[-1] == last
     assert [r.frame for r in reports] == list(range(len(reports)))
     assert reports[-1].images_received == 120 == len(reports) + reports[-1].images_dropped
 
