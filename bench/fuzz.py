@@ -36,7 +36,7 @@ from vision_msgs.msg import Detection2DArray
 
 import record
 from fuzz_mutations import mutated
-from intradp_ros.msg import FrameReport, Plan, Tile, TileAck
+from intradp_ros.msg import EdgeDetections, FrameReport, Plan, Tile, TileAck
 from intradp_ros.nodes import conversions, qos
 from intradp_ros.nodes.device_node import DeviceNode
 from intradp_ros.nodes.edge_node import EdgeNode
@@ -152,7 +152,7 @@ class Flood:
         return {'/good', '/victim', '/bad'} <= self.edge.robots.keys() and all(
             self.cameras[name].get_subscription_count()
             and device.count_subscribers(f'/{name}/intradp/tiles')
-            and device.count_publishers(f'/{name}/edge/detections')
+            and device.count_publishers(f'/{name}/intradp/edge_detections')
             and next(s for s in device.subscriptions if s.topic_name == f'/{name}/image')
             .qos_profile.reliability is ReliabilityPolicy.RELIABLE
             for name, device in devices.items())
@@ -165,7 +165,8 @@ class Flood:
             for name, kind, topic, profile in (
                 ('tiles', Tile, '/good/intradp/tiles', qos.tiles(True)),
                 ('acks', TileAck, '/victim/intradp/acks', qos.ACKS),
-                ('detections', Detection2DArray, '/victim/edge/detections', qos.DETECTIONS))]
+                ('detections', EdgeDetections, '/victim/intradp/edge_detections',
+                 qos.DETECTIONS))]
         self.spin(self._matched, 'cameras, devices and edge find each other')
         for codec in ('uint8', 'zlib', 'jpeg', 'uint8'):
             self.good.set_parameters([rclpy.parameter.Parameter('codec', value=codec)])
@@ -216,7 +217,7 @@ class Flood:
         node, topic = {
             'tiles': (self.edge, '/bad/intradp/tiles'),
             'acks': (self.victim, '/victim/intradp/acks'),
-            'detections': (self.victim, '/victim/edge/detections'),
+            'detections': (self.victim, '/victim/intradp/edge_detections'),
             'plans': (self.victim, '/victim/intradp/plan'),
             'images': (self.victim, '/victim/image')}[name]
         # Arrivals are stamped by the middleware, which may not know the time. A Receiver tells

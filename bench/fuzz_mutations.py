@@ -13,6 +13,8 @@ WIDTHS = {'uint8': 8, 'uint16': 16, 'uint32': 32, 'uint64': 64}
 TEXTS = ('', '\x00', 'x' * 128, 'é€😀' * 30, '\ufffd' * 120, '9' * 128, '٣', '-1', '1e9', 'nan')
 # What a signed number and a float of the wire can be at worst.
 FLOATS = (0.0, -0.0, -1.0, 1e30, -1e30, float('inf'), float('-inf'), float('nan'), 1e-40)
+# What a sequence of numbers may hold, by their type.
+NUMBERS: dict[str, tuple] = {'float': FLOATS, 'uint16': (0, 1, 2 ** 16 - 1)}
 BOMB = zlib.compress(bytes(60_000_000), 9)  # in 58 KB
 
 
@@ -84,6 +86,13 @@ def mutate_field(rng: random.Random, message: object) -> None:
                 if rng.random() < 0.9 else 'x' * bound)
     elif 'uint8' in kind:
         setattr(message, name, array('B', mutated_data(rng, bytes(old))))
+    elif kind.startswith('sequence') and (inner := kind[len('sequence<'):-1]) in NUMBERS:
+        values = list(old)
+        if values and rng.random() < 0.6:
+            values[rng.randrange(len(values))] = rng.choice(NUMBERS[inner])
+        else:
+            values = values[:rng.randrange(len(values) + 1)] * rng.randrange(3)
+        setattr(message, name, values)
     elif kind.startswith('sequence'):
         if rng.random() < 0.2 or not old:
             setattr(message, name, [])

@@ -146,9 +146,9 @@ class Driver(Node):
 
     # -- commands ------------------------------------------------------------------------------
 
-    def wait(self, edge: bool, patience: float = 180.0) -> None:
+    def wait(self, edge: bool, patience: float = 280.0) -> None:
         """Wait until an image would be processed and its detections heard."""
-        wanted = ['detections', 'edge/detections'] if edge else ['detections']
+        wanted = ['detections', 'intradp/edge_detections'] if edge else ['detections']
         until = time.monotonic() + patience
         while not (self._publisher.get_subscription_count()
                    and all(map(self.count_publishers, map(self.resolve_topic_name, wanted)))):

@@ -124,9 +124,13 @@ def image_from_rgb(rgb: np.ndarray, header: Header, encoding: str = 'rgb8') -> I
                  step=data.nbytes // height, data=bytes_field(data))
 
 
-def bytes_field(data: bytes | np.ndarray) -> array:
-    """Copy bytes into what rclpy takes for a uint8[] field without looking at each one."""
-    field = array('B')
+def bytes_field(data: bytes | np.ndarray, code: str = 'B') -> array:
+    """
+    Copy bytes into what rclpy takes for a field of numbers without looking at each one.
+
+    :param code: of their type in module `array`: 'B' for uint8[].
+    """
+    field = array(code)
     field.frombytes(memoryview(data).cast('B') if len(data) else b'')
     return field
 
@@ -216,6 +220,35 @@ def ack_from_message(message: messages.TileAck) -> Ack:
                         f'{message.state}') from None
     return Ack(**{f.name: getattr(message, f.name) for f in fields(Ack) if f.name != 'state'},
                state=state)
+
+
+def message_from_edge_detections(detections: Detections, header: Header
+                                 ) -> messages.EdgeDetections:
+    """Write detections as the edge sends them to the device."""
+    return messages.EdgeDetections(
+        header=header,
+        boxes=bytes_field(np.ascontiguousarray(detections.boxes, np.float32), 'f'),
+        scores=bytes_field(np.ascontiguousarray(detections.scores, np.float32), 'f'),
+        labels=bytes_field(np.ascontiguousarray(detections.labels, np.uint16), 'H'))
+
+
+def edge_detections_from_message(message: messages.EdgeDetections) -> Detections:
+    """
+    Read what the edge found; raises TileError for numbers of figures that do not fit each other,
+    and for a box or score that cannot be.
+    """
+    boxes, scores = (np.array(values, np.float32) for values in (message.boxes, message.scores))
+    labels = np.array(message.labels, np.int64)
+    if not len(boxes) == 4 * len(scores) == 4 * len(labels):
+        raise TileError(f'{len(boxes)} edges of boxes, {len(scores)} scores and {len(labels)} '
+                        'classes do not belong together')
+    # Not a number compares with nothing. Images have at most 65535 pixels a side.
+    wrong = ~((np.abs(boxes.reshape(-1, 4)) <= 65535).all(1) & (scores >= 0) & (scores <= 1))
+    if wrong.any():
+        first = int(wrong.argmax())
+        raise TileError(f'detection {first} has box {boxes[4 * first:4 * first + 4].tolist()} and '
+                        f'score {scores[first]}')
+    return Detections(boxes.reshape(-1, 4), scores, labels)
 
 
 # -- reports -----------------------------------------------------------------------------------

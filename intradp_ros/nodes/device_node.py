@@ -17,7 +17,7 @@ from vision_msgs.msg import Detection2DArray, LabelInfo
 from intradp_ros.errors import ParameterError, TileError
 from intradp_ros.model import draw
 from intradp_ros.model.detector import Detections, Detector
-from intradp_ros.msg import FrameReport, LinkState, Plan, Tile, TileAck
+from intradp_ros.msg import EdgeDetections, FrameReport, LinkState, Plan, Tile, TileAck
 from intradp_ros.nodes import conversions, events, models, parameters, qos
 from intradp_ros.nodes.managed_node import ManagedNode, run
 from intradp_ros.nodes.parameters import Parameter
@@ -144,8 +144,9 @@ class DeviceNode(ManagedNode):
             Header(stamp=self.get_clock().now().to_msg())))
         apart = Apart()
         heard = [
-            self.create_subscription(Detection2DArray, 'edge/detections', self._on_detections,
-                                     qos.DETECTIONS, callback_group=apart),
+            self.create_subscription(
+                EdgeDetections, 'intradp/edge_detections', self._on_detections, qos.DETECTIONS,
+                callback_group=apart),
             self.create_subscription(
                 TileAck, 'intradp/acks', self._on_ack, qos.ACKS, callback_group=apart,
                 event_callbacks=events.of_subscription(self, 'intradp/acks'))]
@@ -276,12 +277,12 @@ class DeviceNode(ManagedNode):
         except TileError as error:
             self.warn(str(error))
 
-    def _on_detections(self, message: Detection2DArray, info: MessageInfo) -> None:
+    def _on_detections(self, message: EdgeDetections, info: MessageInfo) -> None:
         try:
             self.session.on_detections(conversions.stamp_from(message.header),
-                                       conversions.detections_from_message(message))
+                                       conversions.edge_detections_from_message(message))
         except TileError as error:
-            self.warn(f'edge/detections: {error}')
+            self.warn(f'intradp/edge_detections: {error}')
 
     def _on_plan(self, plan: Plan) -> None:
         """Remember the plan's number; its values come as parameters, where each is judged."""

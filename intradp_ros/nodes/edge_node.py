@@ -3,6 +3,7 @@ The edge server's side: tiles of any number of robots in, detections and acknowl
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -15,7 +16,7 @@ from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, LabelInfo
 
 from intradp_ros.model.detector import Detections
-from intradp_ros.msg import Tile, TileAck
+from intradp_ros.msg import EdgeDetections, Tile, TileAck
 from intradp_ros.nodes import conversions, events, models, qos
 from intradp_ros.nodes.managed_node import ManagedNode, run
 from intradp_ros.nodes.parameters import Parameter
@@ -48,7 +49,8 @@ class Robot:
     tiles: Subscription
     receiver: Receiver
     acks: Publisher
-    detections: Publisher
+    answers: Publisher  # the device's
+    detections: Publisher  # the same, for others
     reliable: bool
     work: Rolling  # ms of a worker's time a frame
 
@@ -133,6 +135,8 @@ class EdgeNode(ManagedNode):
             tiles, Receiver(self, [tiles], lambda error: self.warn(
                 f'robot {name}: cannot take a tile: {type(error).__name__}: {error}')),
             self.create_publisher(TileAck, f'{root}/intradp/acks', qos.ACKS),
+            self.create_publisher(EdgeDetections, f'{root}/intradp/edge_detections',
+                                  qos.DETECTIONS),
             self.create_publisher(Detection2DArray, f'{root}/edge/detections', qos.DETECTIONS),
             reliable, Rolling(time.monotonic()))
         self.get_logger().info(f'serving robot {name}')
@@ -141,8 +145,8 @@ class EdgeNode(ManagedNode):
         robot = self.robots.pop(name)
         robot.receiver.close()
         self.destroy_subscription(robot.tiles)
-        self.destroy_publisher(robot.acks)
-        self.destroy_publisher(robot.detections)
+        for publisher in (robot.acks, robot.answers, robot.detections):
+            self.destroy_publisher(publisher)
         if self.session is not None:
             self.session.forget(name)
         self.get_logger().info(f'robot {name} has left')
@@ -165,13 +169,21 @@ class EdgeNode(ManagedNode):
                                for work in (self._work, robot.work)])
 
     def _publish_result(self, name: str, stamp: Stamp, detections: Detections) -> None:
-        if (robot := self.robots.get(name)) is not None:
-            self._publish(robot.detections, conversions.message_from_detections(
-                detections, conversions.header_from(stamp)))
+        if (robot := self.robots.get(name)) is None:
+            return
+        header = conversions.header_from(stamp)
+        self._publish(robot.answers, conversions.message_from_edge_detections(detections, header))
+        self._publish(robot.detections, lambda: conversions.message_from_detections(
+            detections, header))
 
-    def _publish(self, publisher: Publisher, message: TileAck | Detection2DArray) -> None:
+    def _publish(self, publisher: Publisher, message: TileAck | EdgeDetections |
+                 Callable[[], Detection2DArray]) -> None:
+        """Publish a message; one that is still to be made only where somebody listens."""
         try:
-            publisher.publish(message)
+            if not callable(message):
+                publisher.publish(message)
+            elif publisher.get_subscription_count():
+                publisher.publish(message())
         except rclpy_implementation.InvalidHandle:
             pass  # the robot has just left
         except rclpy_implementation.RCLError as error:

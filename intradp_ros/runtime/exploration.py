@@ -27,6 +27,9 @@ FIRST_EXPLORED = 6
 # The same while the edge is silent: nobody waits, and it costs a message now and then. Nor is an
 # edge that was waited for in vain waited for again sooner.
 RETRY_PERIOD = 0.5
+# Models that take a moment: of all these (but where nobody waits) a frame in so many is enough,
+# and of the first trials one in so many.
+FRAMES, FIRST_FRAMES = 5, 1.5
 # Where the edge's answer will not be the sooner one, so many bytes of such a frame are enough to
 # see what the link carries.
 EXPLORED_BYTES = 3 * CAUTIOUS_MESSAGE
@@ -46,6 +49,7 @@ class Explorer:
         self._offload = offload
         self._alive, self._sooner = alive, sooner
         self._exploring = False
+        self._local = 0.0  # seconds that local inference takes
         self._late = 0  # frames offered in vain, in a row
         self._rival: tuple[str, int, int] | None = None  # the one tried last, and how often
         self._trials = 0
@@ -80,13 +84,16 @@ class Explorer:
         what = rival.way, rival.split.merge, rival.tile_count
         if what != self._rival:
             self._rival, self._trials = what, 0
-        return FIRST_TRIAL_PERIOD if rival.new and self._trials < FIRST_TRIALS else TRIAL_PERIOD
+        if rival.new and self._trials < FIRST_TRIALS:
+            return max(FIRST_TRIAL_PERIOD, FIRST_FRAMES * self._local)
+        return max(TRIAL_PERIOD, FRAMES * self._local)
 
     def _period(self, silent: bool) -> float:
         if silent:
             return RETRY_PERIOD
         doublings = max(0, self._late - FIRST_EXPLORED + 1)
-        return min(EXPLORE_PERIOD * 2 ** min(doublings, 30), LONGEST_EXPLORE_PERIOD)
+        seconds = min(EXPLORE_PERIOD * 2 ** min(doublings, 30), LONGEST_EXPLORE_PERIOD)
+        return max(seconds, FRAMES * self._local)
 
     def note(self, now: float, answered: bool, local: float) -> None:
         """
@@ -96,6 +103,7 @@ class Explorer:
         :param answered: whether the edge did it.
         :param local: seconds that local inference takes.
         """
+        self._local = local
         if not self._exploring:
             return
         sooner = self._sooner() and (not answered or now - self.offered < local)

@@ -69,6 +69,34 @@ def test_detections(n, seed):
     assert np.array_equal(back.labels, found.labels)
 
 
+@given(n=st.integers(0, 20), seed=st.integers(0, 99))
+def test_what_the_edge_found_comes_as_it_was(n, seed):
+    rng = np.random.default_rng(seed)
+    found = Detections(rng.uniform(-9, 5000, (n, 4)).astype(np.float32),
+                       rng.uniform(0, 1, n).astype(np.float32), rng.integers(0, 65536, n))
+    message = over_the_wire(conversions.message_from_edge_detections(
+        found, conversions.header_from(STAMP)))
+    assert conversions.stamp_from(message.header) == STAMP
+    back = conversions.edge_detections_from_message(message)
+    assert np.array_equal(back.boxes, found.boxes) and back.boxes.shape == (n, 4)
+    assert np.array_equal(back.scores, found.scores)
+    assert np.array_equal(back.labels, found.labels)
+
+
+@pytest.mark.parametrize('spoilt, words', [
+    ({'boxes': [1.0] * 7}, '7 edges of boxes, 2 scores and 2 classes'),
+    ({'scores': [0.5]}, '8 edges of boxes, 1 scores'), ({'labels': []}, 'and 0 classes'),
+    ({'scores': [0.5, 1.5]}, 'detection 1 has box .* score 1.5'),
+    ({'scores': [float('nan'), 0.5]}, 'detection 0'),
+    ({'boxes': [1.0] * 6 + [7e4, 1.0]}, 'detection 1'),
+    ({'boxes': [float('inf')] + [1.0] * 7}, 'detection 0')])
+def test_what_the_edge_cannot_have_found_is_refused(spoilt, words):
+    whole = {'boxes': [1.0] * 8, 'scores': [0.5, 0.5], 'labels': [1, 2]}
+    assert len(conversions.edge_detections_from_message(messages.EdgeDetections(**whole))) == 2
+    with pytest.raises(TileError, match=words):
+        conversions.edge_detections_from_message(messages.EdgeDetections(**whole | spoilt))
+
+
 def test_broken_detections_are_refused():
     message = conversions.message_from_detections(
         Detections(np.ones((1, 4), np.float32), np.ones(1, np.float32), np.ones(1, int)), Header())

@@ -11,7 +11,7 @@ from links import Pair
 
 from intradp_ros.errors import ImageError, ParameterError
 from intradp_ros.model import zoo
-from intradp_ros.runtime.wire import CameraFrame, Stamp
+from intradp_ros.runtime.wire import AckState, CameraFrame, Stamp
 from intradp_ros.tiling import split
 from intradp_ros.tiling.rows import covers, union
 
@@ -36,6 +36,30 @@ def test_offload_equals_the_whole_model(detector, photograph, expected, codec, t
     assert report.tiles == tile_count and report.messages >= tile_count
     assert codec != 'uint8' or report.resent or report.bytes == detector.input_bytes
     assert report.edge_compute_ms > 0 and report.device_ms == 0
+
+
+def test_detections_come_first_and_the_edges_last_word_is_in_the_report(detector, photograph):
+    said = []
+    with Pair(detector, deadline_ms=LONG) as pair:
+        outlets, start = pair.edge._outlets, pair.device._engine.start
+        pair.edge._outlets = dataclasses.replace(
+            outlets, ack=lambda name, ack: (said.append(ack.state), outlets.ack(name, ack)),
+            result=lambda *result: (said.append('detections'), outlets.result(*result)))
+        pair.device._engine.start = lambda **what: (said.append('begun'), start(**what))[1]
+        report = pair.process(photograph).report
+    assert said[-2:] == ['detections', AckState.DONE]
+    assert report.edge_compute_ms > 0 and report.acknowledged == report.messages
+    assert 'begun' not in said  # nothing to compute here
+
+
+def test_a_last_word_that_is_lost_is_not_waited_for(detector, photograph, expected):
+    with Pair(detector, deadline_ms=LONG) as pair:
+        outlets = pair.edge._outlets
+        pair.edge._outlets = dataclasses.replace(outlets, ack=lambda name, ack: (
+            ack.state is AckState.DONE or outlets.ack(name, ack)))
+        result = pair.process(photograph)
+    assert result.report.source == 'edge' and not result.detections.differs(expected)
+    assert result.report.edge_compute_ms == 0
 
 
 def test_local_sends_nothing(detector, photograph, expected):
