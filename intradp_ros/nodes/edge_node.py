@@ -92,7 +92,6 @@ class EdgeNode(ManagedNode):
         for robot in self.robots.values():
             robot.receiver.close()  # a tile that comes now would find no session
         self.session.close()
-        self._run_calls()
         self.session = None
         self.destroy_timer(self._finder)
         for name in list(self.robots):
@@ -165,8 +164,8 @@ class EdgeNode(ManagedNode):
             return
         self._publish(robot.acks, conversions.message_from_ack(ack))
         if ack.state is AckState.DONE:
-            self.post(lambda: [work.add(time.monotonic(), ack.compute_ms)
-                               for work in (self._work, robot.work)])
+            for work in (self._work, robot.work):
+                work.add(time.monotonic(), ack.compute_ms)
 
     def _publish_result(self, name: str, stamp: Stamp, detections: Detections) -> None:
         if (robot := self.robots.get(name)) is None:
