@@ -28,8 +28,9 @@ def of_model(model: str, cells: Sequence[dict], calibration: dict | None, folder
     measured = [cell for cell in cells if 'figures' in cell]
     if not measured:
         return []
-    made = [latency_against_rho(model, measured, out / f'{model}-rho.png'),
-            distributions(model, measured, out / f'{model}-cdf.png')]
+    made = [distributions(model, measured, out / f'{model}-cdf.png')]
+    if len({cell['rho'] for cell in measured}) > 1:  # else there is no line to see
+        made.insert(0, latency_against_rho(model, measured, out / f'{model}-rho.png'))
     profiles = [folder / path for path in (calibration or {}).get('profiles', ())]
     there = profiles and all(path.exists() for path in profiles)
     setup = expectation.setup(*profiles) if there else None

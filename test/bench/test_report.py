@@ -125,6 +125,7 @@ def test_a_chart_of_profiles_that_are_gone_stays(tmp_path):
                                  tmp_path)[-1]
     assert path == chart and 'rho 1: a frame of frontier' in title
     assert chart.read_bytes() == b'drawn before'
+    assert not (tmp_path / 'demo_detector-rho.png').exists()  # one point is no line
 
 
 @pytest.mark.parametrize('p95, verdict', [
