@@ -25,7 +25,8 @@ def shallow(detector):
     return split.at(detector.graph, 'backbone.features.0.3.add_1', 0.5)
 
 
-def losing(share, seed=0):
+def losing(share, seed=1):
+    # With seed 0 and a share of 0.05 only one of six frames lost anything.
     chance = random.Random(seed)
     return lambda tile: [] if chance.random() < share else [tile]
 
