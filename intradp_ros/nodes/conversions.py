@@ -168,14 +168,10 @@ def detections_from_message(message: Detection2DArray) -> Detections:
             raise TileError(f'class {best.class_id[:32]!r} is not a number of at most 5 digits')
         center = found.bbox.center.position
         half_x, half_y = found.bbox.size_x / 2, found.bbox.size_y / 2
-        box = center.x - half_x, center.y - half_y, center.x + half_x, center.y + half_y
-        # Not a number compares with nothing. Images have at most 65535 pixels a side.
-        if not (all(abs(v) <= 65535 for v in box) and 0 <= best.score <= 1):
-            raise TileError(f'detection {len(boxes)} has box {box} and score {best.score}')
-        boxes.append(box)
+        boxes.append((center.x - half_x, center.y - half_y, center.x + half_x, center.y + half_y))
         scores.append(best.score)
         labels.append(int(best.class_id))
-    return Detections(np.array(boxes, np.float32).reshape(-1, 4), np.array(scores, np.float32),
+    return _plausible(np.array(boxes, float).reshape(-1, 4), np.array(scores, float),
                       np.array(labels, np.int64))
 
 
@@ -242,13 +238,18 @@ def edge_detections_from_message(message: messages.EdgeDetections) -> Detections
     if not len(boxes) == 4 * len(scores) == 4 * len(labels):
         raise TileError(f'{len(boxes)} edges of boxes, {len(scores)} scores and {len(labels)} '
                         'classes do not belong together')
+    return _plausible(boxes.reshape(-1, 4), scores, labels)
+
+
+def _plausible(boxes: np.ndarray, scores: np.ndarray, labels: np.ndarray) -> Detections:
+    """Give detections as they came; raises TileError for a box or score that cannot be."""
     # Not a number compares with nothing. Images have at most 65535 pixels a side.
-    wrong = ~((np.abs(boxes.reshape(-1, 4)) <= 65535).all(1) & (scores >= 0) & (scores <= 1))
+    wrong = ~((np.abs(boxes) <= 65535).all(1) & (scores >= 0) & (scores <= 1))
     if wrong.any():
         first = int(wrong.argmax())
-        raise TileError(f'detection {first} has box {boxes[4 * first:4 * first + 4].tolist()} and '
-                        f'score {scores[first]}')
-    return Detections(boxes.reshape(-1, 4), scores, labels)
+        raise TileError(f'detection {first} has box {boxes[first].tolist()} and score '
+                        f'{scores[first]}')
+    return Detections(boxes.astype(np.float32), scores.astype(np.float32), labels)
 
 
 # -- reports -----------------------------------------------------------------------------------
