@@ -72,12 +72,14 @@ def differing(frames: Iterable[Frame], reference: dict[int, Detections]) -> int:
 def agreement(frames: Iterable[Frame], reference: dict[int, Detections]) -> float | None:
     """
     Give the mAP@[.5:.95] of what was found, with what the whole model finds on the camera's image
-    taken for the truth; None where nothing was heard.
+    taken for the truth; None where it finds nothing, or nothing was heard.
     """
     heard = [frame for frame in frames if frame.detections]
     whole = [reference[frame.image] for frame in heard]
+    if not any(map(len, whole)):
+        return None
     return accuracy.measure([accuracy.Truth(w.boxes, w.labels) for w in whole],
-                            [detections(frame) for frame in heard]).map_50_95 if heard else None
+                            [detections(frame) for frame in heard]).map_50_95
 
 
 def detections(frame: Frame) -> Detections:

@@ -147,7 +147,10 @@ class Driver(Node):
     # -- commands ------------------------------------------------------------------------------
 
     def wait(self, edge: bool, patience: float = 280.0) -> None:
-        """Wait until an image would be processed and its detections heard."""
+        """
+        Wait until an image would be processed and its detections heard; give up a little before
+        the harness does (robot.PATIENCE).
+        """
         wanted = ['detections', 'intradp/edge_detections'] if edge else ['detections']
         until = time.monotonic() + patience
         while not (self._publisher.get_subscription_count()

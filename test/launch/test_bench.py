@@ -1,11 +1,13 @@
 """The nodes in the test bed: what is measured is what happened."""
 
+import numpy as np
 import pytest
 from test_testbed import why_not
 
 import bench_model
 import disturbances
 import runtime_checks as checks
+from intradp_ros.model.detector import Detections
 from testbed import summary
 from testbed.bed import Processor, TestBed, default_processors
 from testbed.shell import BedError
@@ -47,6 +49,9 @@ def test_tiles_cross_the_link_and_detections_are_the_whole_models(system):
     assert bench_model.differing(frames, shifted) > 0
     assert bench_model.agreement(frames, reference) == 1 > bench_model.agreement(frames, shifted)
     assert bench_model.agreement([], reference) is None
+    nothing = dict.fromkeys(reference, Detections(
+        np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64)))
+    assert bench_model.agreement(frames, nothing) is None
 
 
 def test_a_mode_that_there_is_not_is_refused(system):
