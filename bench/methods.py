@@ -26,6 +26,11 @@ class Method:
     lossless: bool = True
     adaptive: bool = False
 
+    @property
+    def remote(self) -> bool:
+        """Whether the whole node is on the edge: then only the robot's clock shows latency."""
+        return self.topology == 'remote'
+
     def warmup(self, each: float) -> int:
         """Give the frames before those that count; a frame takes about so many seconds."""
         return warmup(self.adaptive, each)

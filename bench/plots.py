@@ -1,6 +1,5 @@
 """Plots of results: latency against rho, distributions, Gantt charts, replays, series."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import expectation  # noqa: E402
 from intradp_ros.planning import picture  # noqa: E402
 from intradp_ros.planning.plan import Setup  # noqa: E402
 from methods import METHODS  # noqa: E402
+from tables import latencies  # noqa: E402
 
 Picture = tuple[str, Path]
 COLOURS = dict(zip(METHODS, plt.cm.tab20(np.linspace(0, 1, len(METHODS)))))
@@ -42,25 +42,14 @@ def of_model(model: str, cells: Sequence[dict], calibration: dict | None, folder
     return made
 
 
-def values(cell: dict, to_listener: bool = False) -> list[float]:
-    """
-    Give the latencies of a cell's frames: as in the report's tables.
-
-    :param to_listener: from the camera to whoever listens, of those whose detections were heard.
-    """
-    if to_listener:
-        return [frame[2] for frame in cell['frames'] if not math.isnan(frame[2])]
-    remote = METHODS[cell['method']].topology == 'remote'
-    return [frame[2 if remote else 1] for frame in cell['frames']]
-
-
 def latency_against_rho(model: str, cells: Sequence[dict], path: Path) -> Picture:
     """Draw medians with quartiles, the bound and D C / (D + C)."""
     figure, axes = plt.subplots(figsize=(8, 5))
     for name in METHODS:
         mine = sorted((c for c in cells if c['method'] == name), key=lambda c: c['rho'])
         if mine:
-            low, middle, high = np.array([np.percentile(values(c), (25, 50, 75)) for c in mine]).T
+            low, middle, high = np.array([
+                np.percentile(latencies(c), (25, 50, 75)) for c in mine]).T
             axes.errorbar([c['rho'] for c in mine], middle, (middle - low, high - middle),
                           label=name, color=COLOURS[name], marker='o', markersize=4, capsize=2,
                           linewidth=2.5 if name in ('frontier', 'auto') else 1)
@@ -94,7 +83,7 @@ def distributions(model: str, cells: Sequence[dict], path: Path) -> Picture:
     for axes, rho in zip(charts[0], rhos):
         for cell in cells:
             if cell['rho'] == rho:
-                times = np.sort(values(cell))
+                times = np.sort(latencies(cell))
                 axes.step(times, np.arange(1, len(times) + 1) / len(times), where='post',
                           label=cell['method'], color=COLOURS[cell['method']])
         axes.set(xscale='log', xlabel='latency, ms', title=f'rho {rho:g}')

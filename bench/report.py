@@ -15,7 +15,7 @@ import verdicts
 from intradp_ros import files
 from intradp_ros.planning.profile import Power
 from methods import METHODS
-from tables import agreement, latency, row
+from tables import agreement, latencies, latency, row
 from testbed import spread
 
 INTRODUCTION = """# Measured comparison
@@ -84,7 +84,7 @@ def section(model: str, cells: Sequence[dict], calibration: dict | None) -> str:
             return ''
         if 'refused' in found:
             return 'not run'
-        low, high = spread.interval(plots.values(found), found.get('turns', 1))
+        low, high = spread.interval(latencies(found), found.get('turns', 1))
         text = f'{latency(found)["p50"]:.0f} ({low:.0f}-{high:.0f})'
         best = min((latency(c)['p50'] for c in cells
                     if c['rho'] == rho and 'figures' in c and METHODS[c['method']].lossless),
@@ -130,7 +130,7 @@ def local_only(cell: dict) -> bool:
     Whether nearly all frames were local inference on the robot: methods of which that holds differ
     by what the machine did meanwhile, and by their planning.
     """
-    if 'figures' not in cell or METHODS[cell['method']].topology == 'remote':
+    if 'figures' not in cell or METHODS[cell['method']].remote:
         return False
     modes = cell['figures']['modes']
     return sum(n for how, n in modes.items() if how.endswith(('local/device', '(local)/device'))) \
@@ -175,7 +175,7 @@ def costs(cells: Sequence[dict]) -> str:
             continue
         figures, times = cell['figures'], latency(cell)
         cpu, memory = figures['cpu_ms_per_frame'], figures['peak_memory']
-        remote = METHODS[cell['method']].topology == 'remote'
+        remote = METHODS[cell['method']].remote
         robot, edge = ('driver0', 'device0') if remote else ('device0', 'edge')
         expected = cell.get('expected')
         lines.append(row(

@@ -3,9 +3,8 @@
 import statistics
 from collections.abc import Sequence
 
-import plots
 from methods import EXACT_RIVALS, LIMITED_HALO
-from tables import agreement, latency, row
+from tables import agreement, latencies, latency, row
 from testbed import spread
 
 NEAREST_RIVAL, AT_ONE, OVER_BOUND, BOUND_MS, OVER_JPEG = 1.03, 0.65, 1.25, 5.0, 0.9
@@ -25,10 +24,10 @@ def table(cells: Sequence[dict]) -> str:
               to_listener: bool = False) -> None:
         mine = found[ours, rho]
         turns, unit = mine.get('turns', 1), '' if rival else ' ms'
-        seen = plots.values(mine, to_listener)
+        seen = latencies(mine, to_listener)
         measured = statistics.median(seen)
         if rival:
-            others = plots.values(found[rival, rho], to_listener)
+            others = latencies(found[rival, rho], to_listener)
             measured /= statistics.median(others)
             low, high = spread.ratio_interval(seen, others, turns)
         else:
