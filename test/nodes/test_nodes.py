@@ -52,15 +52,22 @@ class Camera:
         self.stamp = 0
 
     def shoot(self, message, seconds=30):
-        """Publish until a frame has been reported; give its detections and report."""
-        count, until = len(self.reports), time.monotonic() + seconds
-        while len(self.reports) == count or len(self.detections) < len(self.reports):
+        """
+        Publish until an image has been reported; give its detections and report.
+
+        Of images of this call: one of the call before may still be at work.
+        """
+        first, until = self.stamp + 1, time.monotonic() + seconds
+
+        def of_this_call(heard):
+            return next((m for m in heard if m.header.stamp.sec >= first), None)
+        while of_this_call(self.reports) is None or of_this_call(self.detections) is None:
             assert time.monotonic() < until, 'no frame was processed'
             self.stamp += 1
             message.header.stamp.sec = self.stamp
             self.publisher.publish(message)
             time.sleep(0.15)
-        return self.detections[count], self.reports[count]
+        return of_this_call(self.detections), of_this_call(self.reports)
 
 
 def started(graph, factory, namespace='/robot', **overrides):
