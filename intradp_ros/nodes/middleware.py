@@ -15,8 +15,10 @@ from pathlib import Path
 
 from intradp_ros.nodes.processes import config
 
-# What names a file of profiles: for Fast DDS 3, and 2 (Jazzy and before).
+# What names a file of profiles: for Fast DDS 3, and 2 (Jazzy and before). Kilted's rmw_fastrtps
+# knows both, and a file that is named twice is an error to it.
 FILES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
+FAST_DDS_2 = ('humble', 'iron', 'jazzy')
 # Other ways in which a user may have chosen.
 OTHERS = ('FASTDDS_BUILTIN_TRANSPORTS',)
 BESIDE = ('DEFAULT_FASTDDS_PROFILES.xml', 'DEFAULT_FASTRTPS_PROFILES.xml')
@@ -52,4 +54,5 @@ def settings(environment: Mapping[str, str], rmw: str, root: Path = Path('/')) -
         Path(name).exists() for name in BESIDE)
     if chosen or not rmw.startswith('rmw_fastrtps') or not has_room(root):
         return {}
-    return dict.fromkeys(FILES, str(config('fastdds_shared_memory.xml')))
+    name = FILES[environment.get('ROS_DISTRO') in FAST_DDS_2]
+    return {name: str(config('fastdds_shared_memory.xml'))}

@@ -21,10 +21,13 @@ def root(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_who_chose_nothing_is_given_more_shared_memory(root):
-    given = middleware.settings({}, RMW, root)
-    assert set(given) == set(middleware.FILES)
-    assert all('<segment_size>' in Path(file).read_text() for file in given.values())
+@pytest.mark.parametrize('distro, name', [
+    ('jazzy', 'FASTRTPS_DEFAULT_PROFILES_FILE'), ('kilted', 'FASTDDS_DEFAULT_PROFILES_FILE'),
+    ('rolling', 'FASTDDS_DEFAULT_PROFILES_FILE')])
+def test_who_chose_nothing_is_given_more_shared_memory(root, distro, name):
+    given = middleware.settings({'ROS_DISTRO': distro}, RMW, root)
+    assert list(given) == [name]
+    assert '<segment_size>' in Path(given[name]).read_text()
 
 
 @pytest.mark.parametrize('name', [*middleware.FILES, *middleware.OTHERS])
@@ -74,4 +77,6 @@ def test_a_node_takes_it_and_is_heard(graph, tmp_path, monkeypatch):
         graph.wait(lambda: said)
         assert max(shared_memory(node.pid).values()) >= 8 * 2**20
         node.send_signal(signal.SIGINT)
-        assert node.wait(20) == 0, processes.log('parameter_server').read_text()
+        log = processes.log('parameter_server').read_text()
+        assert node.wait(20) == 0, log
+        assert 'XMLPARSER' not in log
