@@ -8,8 +8,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter as Value
-from rclpy.qos import ReliabilityPolicy, qos_profile_sensor_data
-from rclpy.subscription import MessageInfo, Subscription
+from rclpy.subscription import MessageInfo
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, LabelInfo
@@ -19,8 +18,10 @@ from intradp_ros.model import draw
 from intradp_ros.model.detector import Detections, Detector
 from intradp_ros.msg import EdgeDetections, FrameReport, LinkState, Plan, Tile, TileAck
 from intradp_ros.nodes import conversions, events, models, parameters, qos
+from intradp_ros.nodes.image_subscription import TOPICS, ImageSubscription
 from intradp_ros.nodes.managed_node import ManagedNode, run
 from intradp_ros.nodes.parameters import Parameter
+from intradp_ros.nodes.periodic import Periodic
 from intradp_ros.nodes.profiles import PROFILE, profile_of
 from intradp_ros.nodes.receiver import Apart, Receiver
 from intradp_ros.planning.plan import GOALS, Objective
@@ -86,7 +87,7 @@ LIVE = (
 TABLE = (
     *models.MODEL, *LIVE, PROFILE,
     Parameter('image_transport', 'raw', 'Topic to subscribe to: "raw" (image) or "compressed" '
-              '(image/compressed)', choices=('raw', 'compressed')),
+              '(image/compressed)', choices=tuple(TOPICS)),
     Parameter('reliable_tiles', True, 'QoS of Tile messages: reliable, or best effort'),
 )
 
@@ -150,18 +151,20 @@ class DeviceNode(ManagedNode):
             self.create_subscription(
                 TileAck, 'intradp/acks', self._on_ack, qos.ACKS, callback_group=apart,
                 event_callbacks=events.of_subscription(self, 'intradp/acks'))]
-        self._receiver = self._receive(heard)
+        self._receiver = Receiver(self, heard, self._failed)
         self._entities = [
             *heard, self.create_subscription(Plan, 'intradp/plan', self._on_plan, qos.LATCHED)]
-        self._work_timers = [self.create_timer(0.2, self._publish_link),
-                             self.create_timer(0.5, self._follow_camera)]
-        self._camera, self._images, self._camera_reliable = None, None, False
-        self._follow_camera()
+        self._images = ImageSubscription(self, self.value('image_transport'), self._on_image,
+                                         self._failed)
+        self._periodic = Periodic({self._publish_link: 0.2, self._images.follow: 0.5},
+                                  self._failed)
 
     def stop_work(self) -> None:
         """Free the model and stop listening."""
         if self.session is None:
             return
+        self._periodic.close()
+        self._run_calls()  # a camera that was to be followed
         self._planner.close()
         self._receiver.close()
         self._images.close()
@@ -169,10 +172,8 @@ class DeviceNode(ManagedNode):
         self._run_calls()  # pictures that were on their way to the executor
         self.session = None
         self._energy.close()
-        for entity in (*self._entities, self._camera):
+        for entity in self._entities:
             self.destroy_subscription(entity)
-        for timer in self._work_timers:
-            self.destroy_timer(timer)
 
     def apply_parameters(self) -> None:
         """Hand live parameters to the session; it takes them over at the next frame."""
@@ -237,32 +238,9 @@ class DeviceNode(ManagedNode):
     # -- what comes in: images and what the edge sends on receivers' threads, plans on the
     # -- executor's ------------------------------------------------------------------------------
 
-    def _receive(self, subscriptions: list[Subscription]) -> Receiver:
-        return Receiver(self, subscriptions, lambda error: self.warn(
-            f'cannot take a message: {type(error).__name__}: {error}'))
-
-    def _follow_camera(self) -> None:
-        """
-        Subscribe as the camera publishes: reliable if every publisher is, else best effort.
-
-        A reliable reader of a best-effort camera would hear nothing at all.
-        """
-        raw = self.value('image_transport') == 'raw'
-        kind, topic = (Image, 'image') if raw else (CompressedImage, 'image/compressed')
-        cameras = self.get_publishers_info_by_topic(self.resolve_topic_name(topic))
-        reliable = bool(cameras) and all(
-            c.qos_profile.reliability is ReliabilityPolicy.RELIABLE for c in cameras)
-        if self._camera is not None and (not cameras or reliable == self._camera_reliable):
-            return
-        if self._camera is not None:
-            self._images.close()
-            self.destroy_subscription(self._camera)
-        self._camera_reliable = reliable
-        self._camera = self.create_subscription(
-            kind, topic, self._on_image, qos.image(True) if reliable else qos_profile_sensor_data,
-            callback_group=Apart(), event_callbacks=events.of_subscription(self, topic),
-            qos_overriding_options=qos.overridable())
-        self._images = self._receive([self._camera])
+    def _failed(self, error: Exception) -> None:
+        if self.context.ok():  # what is called while it ends may find its publisher gone
+            self.warn(f'a callback failed: {type(error).__name__}: {error}')
 
     def _on_image(self, image: Image | CompressedImage, info: MessageInfo) -> None:
         decode = conversions.rgb_from_image if isinstance(image, Image) else \

@@ -349,7 +349,7 @@ def test_the_parameter_server_tunes_and_respects_an_operator(graph):
     probe.create_subscription(Plan, 'intradp/plan', plans.append, qos.LATCHED)
     publisher = probe.create_publisher(LinkState, 'intradp/link', qos.LINK)
     server = graph.add(ParameterServer, period=0.1, deadline_ms=777.0)
-    graph.call(device.destroy_timer, device._work_timers[0])  # the test speaks for the link
+    device._periodic.close()  # the test speaks for the link
 
     def tile_count():
         return device.get_parameter('tile_count').value
@@ -426,7 +426,7 @@ def test_the_parameter_server_plans_and_the_device_keeps_its_plan(graph, profile
     probe, plans = graph.probe(), []
     probe.create_subscription(Plan, 'intradp/plan', plans.append, qos.LATCHED)
     publisher = probe.create_publisher(LinkState, 'intradp/link', qos.LINK)
-    graph.call(device.destroy_timer, device._work_timers[0])  # the test speaks for the link
+    device._periodic.close()  # the test speaks for the link
     server = graph.add(ParameterServer, period=0.1, profile=profile_file)
 
     def planned(goodput, ways):
@@ -463,7 +463,7 @@ class Plans:
 
     def start_device(self):
         self.device = started(self.graph, DeviceNode, **self.options)
-        self.graph.call(self.device.destroy_timer, self.device._work_timers[0])
+        self.device._periodic.close()
 
     def end(self, node):
         """Take a node away as if its process had died."""
