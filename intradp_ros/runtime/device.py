@@ -22,8 +22,10 @@ import numpy as np
 from intradp_ros.errors import ImageError
 from intradp_ros.model.detector import Detections, Detector, Geometry
 from intradp_ros.planning.link import LinkEstimate, LinkEstimator
+from intradp_ros.runtime.divided import DevicePart
+from intradp_ros.runtime.edge_times import EdgeTimes
 from intradp_ros.runtime.exploration import RETRY_PERIOD, Explorer
-from intradp_ros.runtime.frontier import Layout, layout, raw_rows
+from intradp_ros.runtime.frontier import Layout, layout
 from intradp_ros.runtime.job import FIRST, Job
 from intradp_ros.runtime.local import finish, head_share, stages
 from intradp_ros.runtime.mailbox import Mailbox
@@ -33,7 +35,7 @@ from intradp_ros.runtime.sender import Sender
 from intradp_ros.runtime.settings import DeviceSettings, Outlets
 from intradp_ros.runtime.wire import Ack, AckState, CameraFrame, Report, Stamp
 from intradp_ros.tiling.engine import Engine, Frame, warm_up
-from intradp_ros.tiling.part import Division, Part, spans
+from intradp_ros.tiling.part import Division
 from intradp_ros.tiling.split import offload
 
 # Local inference starts this factor of its own usual time before the deadline.
@@ -45,8 +47,6 @@ SLOWED, LONG, LOOK_PERIOD = 0.5, 0.25, 0.02
 # The edge says what a frame took there right after its detections; so long (seconds) the report
 # waits for it: it may be lost.
 LAST_WORD = 0.02
-# Parts of the model (of divided images) that are kept ready, the last ones used.
-PARTS = 4
 
 
 class DeviceSession:
@@ -79,14 +79,11 @@ class DeviceSession:
         self._explorer = Explorer(offload(self._graph), lambda: self.edge_alive,
                                   self._link_is_sooner)
         self._local_times = deque(warm_up(self._engine, clock), maxlen=9)
-        # Seconds that frames took on the edge, and what the whole model would have taken there.
-        self._edge_times: deque[float] = deque(maxlen=9)
-        self._whole_times: deque[float] = deque(maxlen=9)
+        self._edge_times = EdgeTimes()
         self._layouts = lru_cache(16)(partial(layout, self._graph))
         self._stages = lru_cache(16)(partial(stages, self._graph))
         self._head_share = lru_cache(16)(partial(head_share, self._graph))
-        self._part = lru_cache(PARTS)(self._make_part)
-        self._lower_spans = lru_cache(PARTS)(partial(spans, self._graph, lower=True))
+        self._part = DevicePart(detector, self._engine)
         self._sender = Sender(outlets.tile, clock, lambda e: outlets.warn(f'cannot publish: {e}'))
         self._thread = threading.Thread(target=self._run, name='inference', daemon=True)
         self._thread.start()
@@ -109,22 +106,19 @@ class DeviceSession:
         if job and ack.frame == job.number:
             job.on_ack(ack, now)
             if ack.state is AckState.DONE:
-                self._note_edge_time(job, ack.compute_ms / 1e3)
+                self._edge_times.note(ack.compute_ms / 1e3, self._edges_share(job))
         if ack.state is AckState.DONE or (
                 ack.state is AckState.RECEIVING and now >= self._retry):
             self.edge_fault = ''
 
-    def _note_edge_time(self, job: Job, seconds: float) -> None:
-        self._edge_times.append(seconds)
+    def _edges_share(self, job: Job) -> float:
+        """Share of the model's work that a frame left to the edge, 0 to 1."""
         if job.frontier is None:
-            return
+            return 0.0
         plan = job.frontier.layout
         # Of a divided image, the rows that the edge sees; else all but what came before.
-        share = 1 - plan.ends[0] / plan.ends[-1] if job.division else \
+        return 1 - plan.ends[0] / plan.ends[-1] if job.division else \
             1 - self._head_share(plan.merge) * job.frontier.device_rows / plan.ends[-1]
-        # A small part of the model says little of the whole.
-        if share > 0.1:
-            self._whole_times.append(seconds / share)
 
     def on_detections(self, stamp: Stamp, detections: Detections) -> None:
         """Take the edge's detections; those of a frame that has ended are of no use any more."""
@@ -141,14 +135,8 @@ class DeviceSession:
         return self._links.estimate()
 
     def edge_seconds(self) -> float:
-        """
-        Give the time of the whole model on the edge in seconds; 0 while it is not known.
-
-        The lower quartile: among frames of 51 to 63 ms some took 140, and with the median plans
-        took the edge to be as fast as the device, or four times as fast, within a minute.
-        """
-        times = tuple(self._whole_times)  # of another thread
-        return float(np.quantile(times, 0.25)) if times else 0.0
+        """Give the time of the whole model on the edge in seconds; 0 while it is not known."""
+        return self._edge_times.whole()
 
     def close(self) -> None:
         """End both threads; a frame in work is given up."""
@@ -260,8 +248,7 @@ class DeviceSession:
 
     def _layout(self, settings: DeviceSettings) -> Layout:
         if settings.division:
-            begin, _ = self._lower_spans(settings.division)[self._graph.input]
-            return raw_rows(self._graph, begin, settings.tile_count)
+            return self._part.rows_for_edge(settings.division, settings.tile_count)
         return self._layouts(settings.split, settings.tile_count, settings.way == 'meeting')
 
     def _compute_part(self, job: Job, pixels: np.ndarray, geometry: Geometry,
@@ -269,23 +256,11 @@ class DeviceSession:
         """Compute the device's part of a divided image, unless the edge will not do its own."""
         if self.edge_fault:
             return
-        begin, (part, steps) = self._clock(), self._part(division)
-        frame = part.engine.start(outputs=())
-        part.feed(frame, 0, len(pixels), pixels)
-        found = None
-        for _ in finish(frame, None, steps):
-            if job.changed.is_set():
-                break
-        else:
-            found = self.detector.postprocess_part(part.outputs(frame), geometry)
+        begin = self._clock()
+        found = self._part.compute(division, pixels, geometry, job.changed.is_set)
         job.report.device_ms += (self._clock() - begin) * 1e3
         if found is not None:
             self._join(job, 'device', found)
-
-    def _make_part(self, division: Division) -> tuple[Part, tuple[int, ...]]:
-        """Make the device's part, and the tensors that it is computed by."""
-        part = Part(self._engine, division, lower=False)
-        return part, stages(part.graph, part.graph.input)
 
     def _join(self, job: Job, source: str, detections: Detections) -> None:
         if parts := job.add_part(source, detections):
@@ -303,15 +278,14 @@ class DeviceSession:
         deadline = job.camera.arrival + job.report.deadline_ms / 1e3 - max(0.0, local)
         while not job.changed.is_set():
             flow, given_up = self._sender.flow, float('inf')
-            if self._edge_times:
+            if (usual := self._edge_times.frame()) is not None:
                 if 0 < flow.rate < SLOWED * rate:
                     left = self._sender.bytes_left() + offer.bytes_left
                     if left / flow.rate > max(local, LONG):
                         job.report.hedged = True
                         return
                 given_up = max(job.progress, flow.unheard_since) + patience(
-                    flow.round_trip, flow.bytes_in_flight, flow.rate,
-                    statistics.median(tuple(self._edge_times)))
+                    flow.round_trip, flow.bytes_in_flight, flow.rate, usual)
             wait = min(deadline, given_up) - self._clock()
             if wait <= 0:
                 return

@@ -230,7 +230,8 @@ def test_the_edges_speed_is_that_of_the_whole_model(detector, photograph):
         assert pair.device.edge_seconds() == 0
         for _ in range(5):
             pair.process(photograph)
-        share = pair.device._edge_times[-1] / pair.device._whole_times[-1]
+        times = pair.device._edge_times
+        share = times._frames[-1] / times._wholes[-1]
         assert 0.1 < share < 0.95
         assert pair.device.edge_seconds() > 0
 

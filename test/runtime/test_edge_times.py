@@ -1,0 +1,23 @@
+"""What is known of the edge's speed, and what is not taken for it."""
+
+from intradp_ros.runtime.edge_times import EdgeTimes
+
+
+def test_nothing_is_known_before_a_frame():
+    times = EdgeTimes()
+    assert times.frame() is None and times.whole() == 0.0
+
+
+def test_a_small_part_says_nothing_of_the_whole():
+    times = EdgeTimes()
+    times.note(0.004, 0.05)
+    assert times.frame() == 0.004 and times.whole() == 0.0
+    times.note(0.010, 0.25)
+    assert times.frame() == 0.007 and times.whole() == 0.04
+
+
+def test_few_slow_frames_do_not_make_a_slow_edge():
+    times = EdgeTimes()
+    for seconds in (9.0,) * 9 + (0.05, 0.14, 0.05, 0.14, 0.05, 0.14, 0.05, 0.14, 0.14):
+        times.note(seconds, 1.0)
+    assert times.frame() == 0.14 and times.whole() == 0.05
