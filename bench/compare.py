@@ -11,7 +11,7 @@ import itertools
 import random
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -58,7 +58,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
              'robot')
     add('--frames', type=int, metavar='N', help='frames a cell (default 100, quick 20)')
     add('--hours', type=float, metavar='H', help='fewer frames a cell, but at least '
-        f'{grid.LEAST_FRAMES}, if this is not enough (default 3, quick 0.25)')
+        f'{grid.LEAST_FRAMES}, and what takes longest and is farthest from rho = 1 left for '
+        'another run, if this is not enough (default 3, quick 0.25)')
     add('--seconds', type=float, metavar='S',
         help='length of the traces that are replayed (default 120, quick 20)')
     add('--traces', nargs='+', metavar='NAME',
@@ -137,25 +138,43 @@ def run_grid(args: argparse.Namespace) -> None:
     calibrations = {}
     for name in tqdm(dict.fromkeys(cell.model for cell in left), 'calibrating', unit='model'):
         calibrations[name] = conditions.calibrate(args, name)
-    each = {cell: frame_seconds(cell, calibrations[cell.model]) for cell in left}
-    groups = grid.groups(left, args.seed)
-    before = grid.START * len(groups) + sum(
-        seconds * warmups(cell, seconds) for cell, seconds in each.items())
+    start = grid.START * len(grid.groups(left, args.seed))
+    costs = {pair: cost(cells, calibrations[pair[0]]) for pair, cells in grid.pairs(left).items()}
     frames = grid.frames_that_fit(
-        args.frames, 3600 * args.hours - (time.monotonic() - begin) - before, sum(each.values()))
-    if frames < args.frames:
-        print(f'{frames} frames a cell instead of {args.frames}: more would not end in '
-              f'{args.hours:g} h', file=sys.stderr)
+        args.frames, 3600 * args.hours - (time.monotonic() - begin) - start, costs)
+    for text in fewer(args, frames, costs):
+        print(text, file=sys.stderr)
+    groups = grid.groups([cell for cell in left if cell.pair in frames], args.seed)
     # The bar counts expected seconds, so that its remaining time is right for unequal cells.
-    total = before + frames * sum(each.values())
+    total = start + sum(costs[pair].of(count) for pair, count in frames.items())
     layout = '{desc} {percentage:3.0f}% |{bar}| {elapsed}, {remaining} to go'
     with tqdm(total=round(total), desc='cells', bar_format=layout) as bar:
         for group in groups:
             run_group(args, group, calibrations[group[0].model], frames, bar)
 
 
-def run_group(args: argparse.Namespace, group: list[grid.Cell], calibration: dict, frames: int,
-              bar: tqdm) -> None:
+def cost(cells: Sequence[grid.Cell], calibration: dict) -> grid.Cost:
+    """Guess how long cells take."""
+    each = {cell: frame_seconds(cell, calibration) for cell in cells}
+    return grid.Cost(sum(seconds * warmups(cell, seconds) for cell, seconds in each.items()),
+                     sum(each.values()))
+
+
+def fewer(args: argparse.Namespace, frames: dict[grid.Pair, int],
+          costs: dict[grid.Pair, grid.Cost]) -> Iterator[str]:
+    """Say what is not measured as asked, so as to end in time."""
+    for model in dict.fromkeys(model for model, _ in costs):
+        seen = {rho: count for (name, rho), count in frames.items() if name == model}
+        said = [f'{count} frames a cell at rho {rho:g}' for rho, count in seen.items()
+                if count < args.frames]
+        if late := [f'{rho:g}' for name, rho in costs if name == model and rho not in seen]:
+            said.append(f'rho {", ".join(late)} left for another run')
+        if said:
+            yield f'{model}: {", ".join(said)}: more would not end in {args.hours:g} h'
+
+
+def run_group(args: argparse.Namespace, group: list[grid.Cell], calibration: dict,
+              frames: dict[grid.Pair, int], bar: tqdm) -> None:
     """Measure the cells of one set of processes."""
     name, method = group[0].model, METHODS[group[0].method]
     model = bench_model.parameters(name)
@@ -166,8 +185,8 @@ def run_group(args: argparse.Namespace, group: list[grid.Cell], calibration: dic
     with conditions.running(args, model, 1, method.topology, method.servers,
                             f'{name}-{method.topology}') as (bed, system):
         bar.update(round(grid.START))
-        for _, cells in itertools.groupby(group, lambda cell: cell.rho):
-            seen = run_cells(system, bed, list(cells), calibration, frames, bar)
+        for pair, cells in itertools.groupby(group, lambda cell: cell.pair):
+            seen = run_cells(system, bed, list(cells), calibration, frames[pair], bar)
             for cell, found in seen.items():
                 if recording := found.pop('recording', None):
                     found |= judged(recording, cell, found['rate'], setup, reference)

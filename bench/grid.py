@@ -2,8 +2,9 @@
 
 import itertools
 import json
+import math
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from methods import METHODS
 RHOS = (1 / 8, 1 / 4, 1 / 2, 1.0, 2.0, 4.0, 8.0)
 # Below this a median says too little.
 LEAST_FRAMES = 10
+Pair = tuple[str, float]
+"""(model, rho)"""
 # Seconds that it takes until the nodes of a group know each other (on a quarter of a core).
 START = 45.0
 
@@ -31,6 +34,11 @@ class Cell:
         """Name of its file."""
         return f'{self.model}-{self.method}-rho{self.rho:g}'
 
+    @property
+    def pair(self) -> Pair:
+        """Cells of one pair are compared: they get the same link and as many frames."""
+        return self.model, self.rho
+
 
 def cells(models: Sequence[str], rhos: Sequence[float], methods: Sequence[str]) -> list[Cell]:
     """
@@ -45,6 +53,14 @@ def cells(models: Sequence[str], rhos: Sequence[float], methods: Sequence[str]) 
     if min(rhos, default=1) <= 0:
         raise ParameterError(f'rho has to be above 0, got {min(rhos)}')
     return [Cell(*combination) for combination in itertools.product(models, rhos, methods)]
+
+
+def pairs(wanted: Iterable[Cell]) -> dict[Pair, list[Cell]]:
+    """Give the cells of each model and rho."""
+    found: dict[Pair, list[Cell]] = {}
+    for cell in wanted:
+        found.setdefault(cell.pair, []).append(cell)
+    return found
 
 
 def groups(wanted: Iterable[Cell], seed: int) -> list[list[Cell]]:
@@ -82,14 +98,42 @@ def frame_seconds(cell: Cell, device: float) -> float:
                         0.5 if cell.method in ('jpeg_offload', 'compressed_topic') else 1.0)
 
 
-def frames_that_fit(wanted: int, seconds: float, a_frame_each: float) -> int:
-    """
-    Give the number of frames a cell, at most `wanted`, with which the cells end in time.
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of some cells: before their frames count, and for one frame of each of them."""
 
-    :param seconds: what is left for frames that count.
-    :param a_frame_each: seconds that all cells take for one frame each.
+    before: float
+    a_frame_each: float
+
+    def of(self, frames: int) -> float:
+        """With so many frames a cell."""
+        return self.before + frames * self.a_frame_each
+
+
+def frames_that_fit(wanted: int, seconds: float, costs: Mapping[Pair, Cost]) -> dict[Pair, int]:
     """
-    return min(wanted, max(LEAST_FRAMES, int(seconds / a_frame_each)))
+    Give the frames a cell of each model and rho, so that all end in so many seconds.
+
+    Time is shared evenly, with at least `LEAST_FRAMES` and at most `wanted`: a model that takes
+    seconds a frame gets fewer frames than one that takes a tenth. Where that is too much, what is
+    missing in the answer is left for another run: what costs most and is farthest from rho = 1,
+    which itself stays (and the last one, whatever it is).
+    """
+    least = min(wanted, LEAST_FRAMES)
+    kept = dict(costs)
+
+    def dispensable(pair: Pair) -> float:
+        return abs(math.log2(pair[1])) * kept[pair].of(least)
+
+    def left() -> float:
+        return seconds - sum(cost.of(frames[pair]) for pair, cost in kept.items())
+    frames = dict.fromkeys(kept, least)
+    while left() < 0 and len(kept) > 1 and (pair := max(kept, key=dispensable))[1] != 1:
+        del kept[pair], frames[pair]
+    while more := [pair for pair, cost in kept.items()
+                   if frames[pair] < wanted and cost.a_frame_each <= left()]:
+        frames[min(more, key=lambda pair: frames[pair] * kept[pair].a_frame_each)] += 1
+    return frames
 
 
 # -- files of results ----------------------------------------------------------------------------

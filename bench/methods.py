@@ -3,10 +3,11 @@
 from dataclasses import dataclass, field
 from math import ceil
 
-# Frames before those that count, at first and when a method's turn comes again. Who decides by
-# itself needs more, or so many seconds, to see what is best; what that costs is shown by the
-# replay.
-WARMUP, SETTLING, SETTLING_SECONDS = 10, 60, 12.0
+# Frames before those that count (or so many seconds of them, but at least a few) at first, and
+# when a method's turn comes again. Who decides by itself needs more to see what is best; what that
+# costs is shown by the replay.
+WARMUP, WARMUP_SECONDS, LEAST_WARMUP = 10, 5.0, 2
+SETTLING, SETTLING_SECONDS, LEAST_SETTLING = 60, 12.0, 10
 WARMUP_AGAIN, SETTLING_AGAIN = 3, 12
 
 
@@ -37,15 +38,15 @@ class Method:
 
     def warmup_again(self, each: float) -> int:
         """Give those when others have had their turn in between."""
-        return max(WARMUP_AGAIN, self.warmup(each) * SETTLING_AGAIN // SETTLING)
+        first = self.warmup(each)
+        return max(min(WARMUP_AGAIN, first // 2), first * SETTLING_AGAIN // SETTLING)
 
 
 def warmup(adaptive: bool, each: float = 0.0) -> int:
     """Say how many frames of a method come before those that count."""
-    if not adaptive:
-        return WARMUP
-    return SETTLING if SETTLING * each <= SETTLING_SECONDS else \
-        max(WARMUP, ceil(SETTLING_SECONDS / each))
+    frames, seconds, least = (SETTLING, SETTLING_SECONDS, LEAST_SETTLING) if adaptive else (
+        WARMUP, WARMUP_SECONDS, LEAST_WARMUP)
+    return frames if frames * each <= seconds else max(least, ceil(seconds / each))
 
 
 def _planner(name: str, text: str) -> Method:

@@ -48,17 +48,39 @@ def test_an_interrupted_run_goes_on_with_what_is_missing(tmp_path):
         'model': cells[0].model, 'rho': cells[0].rho, 'method': cells[0].method, 'figures': {}}
 
 
-def test_fewer_frames_where_there_is_less_time():
-    assert grid.frames_that_fit(100, 3600, 2.0) == 100
-    assert grid.frames_that_fit(100, 100, 2.0) == 50
-    assert grid.frames_that_fit(100, -5, 2.0) == grid.LEAST_FRAMES
+def test_time_is_shared_evenly_not_frames():
+    fast, slow = ('fast', 1.0), ('slow', 1.0)
+    costs = {fast: grid.Cost(10.0, 1.0), slow: grid.Cost(100.0, 20.0)}
+    assert grid.frames_that_fit(100, 3600, costs) == {fast: 100, slow: 100}
+    assert grid.frames_that_fit(100, 1010, costs) == {fast: 100, slow: 40}
+    assert grid.frames_that_fit(100, 310, costs) == {fast: 10, slow: 10}
+    # Less than that says too little, and rho = 1 stays.
+    assert grid.frames_that_fit(100, -5, costs) == {fast: 10, slow: 10}
+    assert grid.frames_that_fit(6, -5, costs) == {fast: 6, slow: 6}
+
+
+def test_what_costs_most_and_is_farthest_from_rho_1_is_left_for_another_run():
+    costs = {(model, rho): grid.Cost(0.0, a_frame_each * max(1.0, rho))
+             for model, a_frame_each in (('fast', 1.0), ('slow', 10.0)) for rho in grid.RHOS}
+    least = sum(cost.of(grid.LEAST_FRAMES) for cost in costs.values())
+    assert least == 1980.0
+    assert grid.frames_that_fit(10, least, costs) == dict.fromkeys(costs, 10)
+    for seconds, missing in ((1979.9, [8.0]), (1179.9, [8.0, 4.0]), (779.9, [8.0, 4.0, 1 / 8])):
+        frames = grid.frames_that_fit(10, seconds, costs)
+        assert costs.keys() - frames.keys() == {('slow', rho) for rho in missing}
+    assert grid.frames_that_fit(100, 0.0, costs) == {('fast', 1.0): 10, ('slow', 1.0): 10}
+    one = {('slow', 4.0): grid.Cost(0.0, 40.0)}
+    assert grid.frames_that_fit(10, 0.0, one) == {('slow', 4.0): 10}
+    assert grid.frames_that_fit(10, 0.0, {}) == {}
 
 
 def test_slow_models_settle_in_as_many_seconds_not_frames():
     ours, fixed = METHODS['frontier'], METHODS['local']
     assert ours.warmup(0.1) == 60 > ours.warmup(0.5) > ours.warmup(10) == fixed.warmup(0.1)
     assert ours.warmup(0.5) * 0.5 == 12.0
-    assert fixed.warmup(10) > fixed.warmup_again(10) == ours.warmup_again(10)
+    assert fixed.warmup(0.5) == 10 > fixed.warmup(1.0) == 5 > fixed.warmup(10) == 2
+    assert [m.warmup_again(0.1) for m in (ours, fixed)] == [12, 3]
+    assert [m.warmup_again(10) for m in (ours, fixed)] == [3, 1]
 
 
 def test_rivals_of_the_frontier_are_exact_and_not_ours():
