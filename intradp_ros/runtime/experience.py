@@ -4,7 +4,8 @@ What frames took against what was planned, way by way: plans are corrected by it
 A timeline knows operators and the link. What sending, receiving and a hedge take from the same
 processor, other processes and a radio that is not alone it does not know; they can make one way
 twice as slow as planned and leave another alone. So the ratio that was seen multiplies what is
-planned for the same way at the same tensor, until it is too old: then that way is tried again.
+planned for the same way at the same tensor. When it is old that way is tried again now and then,
+and until that has shown something else, what was seen last is believed.
 Whether a frame is cut into tiles is part of the way: what a tile costs beyond its rows is the
 hardest to foresee.
 """
@@ -32,25 +33,32 @@ MOST_FRAMES = 1000
 @dataclass(frozen=True)
 class Factors:
     """
-    Seen over planned time by kind.
+    Seen over planned time by kind; what was `past` has not been seen for a while.
 
     Ways that use the edge and were not seen are taken to be as wrong as those that were, in the
     middle: what sending costs it costs all of them; what tiles cost, those with several. (As the
     best of them, one way after the other would be in use, at the cost of slow frames.) Where there
     are none such, as wrong as local inference: a processor that is slower now is so for all. A
-    single frame now and then costs little: for those, ways that were not seen are taken to be as
-    planned (`hope`), or they would be avoided for what others took and never be seen.
+    single frame now and then costs little: for those, ways that were not seen lately are taken to
+    be as planned (`hope`), or they would be avoided for what others took and never be seen.
     """
 
     seen: Mapping[Kind, float] = field(default_factory=dict)
+    past: Mapping[Kind, float] = field(default_factory=dict)
 
     def of(self, kind: Kind) -> float:
         """Give what plans of a kind are to be multiplied by."""
-        if kind in self.seen or kind[0] == 'local':
-            return self.seen.get(kind, 1.0)
-        alike = [f for (way, _, tiled), f in self.seen.items()
-                 if way != 'local' and (kind[2] or not tiled)]
-        return median(alike) if alike else self.seen.get(LOCAL, 1.0)
+        if kind in self.seen:
+            return self.seen[kind]
+        if kind[0] == 'local':
+            return 1.0
+        if kind in self.past:
+            return self.past[kind]
+        for known in (self.seen, self.past):
+            if alike := [f for (way, _, tiled), f in known.items()
+                         if way != 'local' and (kind[2] or not tiled)]:
+                return median(alike)
+        return self.seen.get(LOCAL, 1.0)
 
     def hope(self, kind: Kind) -> float:
         """Give what plans of a kind may be multiplied by at best."""
@@ -83,14 +91,16 @@ class Experience:
 
     def factors(self, now: float) -> Factors:
         """Give what plans are to be multiplied by."""
-        found = {}
+        found, past = {}, {}
         for key, seen in tuple(self._seen.items()):
             frames = tuple(seen)
             last = [ratio for at, ratio in frames[-FEW:] if at >= now - HORIZON]
             if len(last) < LEAST:
+                if len(frames) >= LEAST:
+                    past[key] = median(ratio for _, ratio in frames[-FEW:])
                 continue
             recent = [ratio for at, ratio in frames if at >= now - WINDOW]
             usual = median(recent) if len(recent) > FEW else median(last)
             sudden = not 1 / SUDDEN < median(last) / usual < SUDDEN
             found[key] = median(last) if sudden else usual
-        return Factors(found)
+        return Factors(found, past)
