@@ -91,7 +91,8 @@ class Experience:
 
     def factors(self, now: float) -> Factors:
         """Give what plans are to be multiplied by."""
-        found, past = {}, {}
+        found: dict[Kind, float] = {}
+        past: dict[Kind, float] = {}
         for key, seen in tuple(self._seen.items()):
             frames = tuple(seen)
             last = [ratio for at, ratio in frames[-FEW:] if at >= now - HORIZON]
