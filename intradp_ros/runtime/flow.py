@@ -28,6 +28,8 @@ OVERTAKEN = 3
 # Least and first time until an unacknowledged message counts as lost (seconds). A reliable
 # middleware sends again by itself: then only a long silence counts.
 LEAST_TIMEOUT, LEAST_TIMEOUT_RELIABLE, FIRST_TIMEOUT = 0.03, 0.5, 0.5
+# How often these are doubled at most.
+DOUBLINGS, DOUBLINGS_RELIABLE = 3, 5
 # A link that could have taken a message for so long (seconds) had to wait for the device.
 STARVED = 2e-3
 # With no acknowledgement for longer than both that and `SILENCE`, one message is sent in every
@@ -80,6 +82,8 @@ class Flow:
         self._orders = 0
         self._deadline = float('inf')
         self._round_trip = self._deviation = 0.0
+        # How often in a row the timeout has been doubled since a message arrived in time.
+        self._doublings = 0
         self._least_round_trip = float('inf')
         self._starved_since: float | None = None
         self._unheard_since: float | None = None
@@ -248,7 +252,10 @@ class Flow:
         return max(least, self._round_trip + 4 * self._deviation + ACK_PERIOD + queued)
 
     def _due(self, message: Message) -> float:
-        return message.sent + self._timeout() * 2 ** min(message.resends, 3)
+        # A best-effort message is lost easily: that another one was says nothing of its timeout.
+        doublings = min(max(message.resends, self._doublings), DOUBLINGS_RELIABLE) \
+            if self.reliable else min(message.resends, DOUBLINGS)
+        return message.sent + self._timeout() * 2 ** doublings
 
     def _until_timeout(self, now: float) -> float | None:
         if not self.in_flight or now >= self._deadline:
@@ -264,6 +271,10 @@ class Flow:
         for message in overdue:
             self._lose(message)
         if overdue:
+            # The timeout may be too short by now. What is sent again shows no round trip, so only
+            # waiting for longer can (RFC 6298, section 5.5 to 5.7): a link that had become slow
+            # carried everything several times, for ever.
+            self._doublings += 1
             # The time until that was noticed says nothing of the rate.
             self._begin_busy(now)
 
@@ -282,6 +293,7 @@ class Flow:
 
     def _on_round_trip(self, seconds: float) -> None:
         """Smooth as RFC 6298 does."""
+        self._doublings = 0
         self._least_round_trip = min(self._least_round_trip, seconds)
         if not self._round_trip:
             self._round_trip, self._deviation = seconds, seconds / 2

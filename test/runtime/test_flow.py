@@ -94,6 +94,20 @@ def test_a_reliable_middleware_is_left_to_send_again_itself():
     assert link.transfer.resent == 0
 
 
+@pytest.mark.parametrize('count', [2, 4])
+@pytest.mark.parametrize('size', [20000, 100000])
+@pytest.mark.parametrize('rate', [2e4, 7.6e4, 1.5e5])
+def test_a_link_that_has_become_slow_soon_carries_everything_once(rate, size, count):
+    """Messages take longer than the timeout did, and those that are sent again show nothing."""
+    flow = Flow(reliable=True)
+    link = VirtualLink(flow, lambda now: 5e6 if now < 5 else rate, 0.002)
+    link.frame([size] * 50, 5.0)
+    for _ in range(4):
+        link.frame([size] * count, 4 * count * size / rate)
+    assert whole(link, count) and not link.transfer.resent
+    assert flow.rate == pytest.approx(rate, rel=0.05)
+
+
 def test_a_dead_link_costs_a_message_now_and_then_and_is_found_again():
     link = VirtualLink(Flow(), steady(5e6), 0.002, lambda now: now < 5.0)
     for _ in range(50):
