@@ -4,8 +4,8 @@ What frames took against what was planned, way by way: plans are corrected by it
 A timeline knows operators and the link. What sending, receiving and a hedge take from the same
 processor, other processes and a radio that is not alone it does not know; they can make one way
 twice as slow as planned and leave another alone. So the ratio that was seen multiplies what is
-planned for the same way at the same tensor. When it is old that way is tried again now and then,
-and until that has shown something else, what was seen last is believed.
+planned for the same way at the same tensor, until it is too old: then that way is tried again.
+What is old speaks for a way, and never against it.
 Whether a frame is cut into tiles is part of the way: what a tile costs beyond its rows is the
 hardest to foresee.
 """
@@ -33,7 +33,7 @@ MOST_FRAMES = 1000
 @dataclass(frozen=True)
 class Factors:
     """
-    Seen over planned time by kind; what was `past` has not been seen for a while.
+    Seen over planned time by kind; what is `past` was seen a while ago.
 
     Ways that use the edge and were not seen are taken to be as wrong as those that were, in the
     middle: what sending costs it costs all of them; what tiles cost, those with several. (As the
@@ -52,13 +52,10 @@ class Factors:
             return self.seen[kind]
         if kind[0] == 'local':
             return 1.0
-        if kind in self.past:
-            return self.past[kind]
-        for known in (self.seen, self.past):
-            if alike := [f for (way, _, tiled), f in known.items()
-                         if way != 'local' and (kind[2] or not tiled)]:
-                return median(alike)
-        return self.seen.get(LOCAL, 1.0)
+        alike = [f for (way, _, tiled), f in self.seen.items()
+                 if way != 'local' and (kind[2] or not tiled)]
+        others = median(alike) if alike else self.seen.get(LOCAL, 1.0)
+        return min(others, self.past.get(kind, others))
 
     def hope(self, kind: Kind) -> float:
         """Give what plans of a kind may be multiplied by at best."""

@@ -154,8 +154,8 @@ def test_a_slow_moment_says_nothing_against_the_way_that_was_in_use_then():
     assert experience.factors(200.0).seen == {}
 
 
-def test_what_was_seen_last_is_believed_and_tried_again():
-    """A way that is as planned is not avoided for what others took since it was forgotten."""
+def test_what_is_old_speaks_for_a_way_and_never_against_it():
+    """A way that was as planned is not avoided for what others took since it was forgotten."""
     experience = Experience()
     good, bad, once = ('offload', '', False), ('cut', 'conv', False), ('cut', 'other', False)
     for _ in range(3):
@@ -164,13 +164,12 @@ def test_what_was_seen_last_is_believed_and_tried_again():
     experience.note(once, 1.0, 9.0, 0.0)
     factors = experience.factors(1000.0)
     assert factors.seen == {} and factors.past == {good: 1.0, bad: 2.0}
-    assert (factors.of(good), factors.of(bad), factors.of(once)) == (1.0, 2.0, 1.5)
-    assert factors.hope(good) == factors.hope(bad) == factors.hope(once) == 1.0
+    assert [factors.of(kind) for kind in (good, bad, once)] == [1.0, 1.0, 1.0]
     for _ in range(3):
-        experience.note(bad, 1.0, 1.1, 1000.0)
+        experience.note(('meeting', 'conv', False), 1.0, 1.5, 1000.0)
     factors = experience.factors(1000.0)
-    assert factors.seen == {bad: 1.1} and factors.past == {good: 1.0}
-    assert (factors.of(good), factors.of(bad), factors.hope(bad)) == (1.0, 1.1, 1.1)
+    assert [factors.of(kind) for kind in (good, bad, once)] == [1.0, 1.5, 1.5]
+    assert [factors.hope(kind) for kind in (good, bad, once)] == [1.0, 1.0, 1.0]
 
 
 def test_figures_that_tremble_do_not_have_plans_made_again(profile):
