@@ -125,14 +125,15 @@ def frames_that_fit(wanted: int, seconds: float, costs: Mapping[Pair, Cost]) -> 
     def dispensable(pair: Pair) -> float:
         return abs(math.log2(pair[1])) * kept[pair].of(least)
 
-    def left() -> float:
-        return seconds - sum(cost.of(frames[pair]) for pair, cost in kept.items())
+    left = seconds - sum(cost.of(least) for cost in kept.values())
+    while left < 0 and len(kept) > 1 and (pair := max(kept, key=dispensable))[1] != 1:
+        left += kept.pop(pair).of(least)
     frames = dict.fromkeys(kept, least)
-    while left() < 0 and len(kept) > 1 and (pair := max(kept, key=dispensable))[1] != 1:
-        del kept[pair], frames[pair]
     while more := [pair for pair, cost in kept.items()
-                   if frames[pair] < wanted and cost.a_frame_each <= left()]:
-        frames[min(more, key=lambda pair: frames[pair] * kept[pair].a_frame_each)] += 1
+                   if frames[pair] < wanted and cost.a_frame_each <= left]:
+        pair = min(more, key=lambda pair: frames[pair] * kept[pair].a_frame_each)
+        frames[pair] += 1
+        left -= kept[pair].a_frame_each
     return frames
 
 
