@@ -77,6 +77,6 @@ def test_a_node_takes_it_and_is_heard(graph, tmp_path, monkeypatch):
         graph.wait(lambda: said)
         assert max(shared_memory(node.pid).values()) >= 8 * 2**20
         node.send_signal(signal.SIGINT)
-        log = processes.log('parameter_server').read_text()
-        assert node.wait(20) == 0, log
+        code, log = node.wait(20), processes.log('parameter_server').read_text()
+        assert code == 0, log
         assert 'XMLPARSER' not in log
