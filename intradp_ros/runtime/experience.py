@@ -57,6 +57,10 @@ class Factors:
         others = median(alike) if alike else self.seen.get(LOCAL, 1.0)
         return min(others, self.past.get(kind, others))
 
+    def know(self, kind: Kind) -> bool:
+        """Say whether frames have shown a kind, lately or not."""
+        return kind in self.seen or kind in self.past
+
     def hope(self, kind: Kind) -> float:
         """Give what plans of a kind may be multiplied by at best."""
         return self.seen.get(kind, min(1.0, self.of(kind)))

@@ -48,7 +48,8 @@ class Decision:
     of the image ('divided', each side with `halo_px` rows of the input beyond its part);
     `seconds` is what the timeline makes of a frame, `device_seconds` those in which the device
     computes, 0 where nothing was planned. `rival` is of another kind and nearly as good, as far as
-    one knows: a frame now and then shows it, sooner where it is `new` (no frame was of its kind).
+    one knows: a frame now and then shows it, sooner where it is `new` (too few frames, however
+    long ago, were of its kind to know what those take).
     """
 
     way: str
@@ -240,7 +241,7 @@ def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,
     if not near:
         return decision
     _, rival = min(near, key=itemgetter(0))
-    return replace(decision, rival=replace(rival, new=rival.kind not in factors.seen))
+    return replace(decision, rival=replace(rival, new=not factors.know(rival.kind)))
 
 
 def _timed(decision: Decision, frame: Timeline) -> Decision:

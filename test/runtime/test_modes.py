@@ -12,6 +12,7 @@ from intradp_ros.planning.plan import GOALS, Objective, Setup
 from intradp_ros.planning.planners.frontier import TOLERANCE
 from intradp_ros.planning.profile import CodecCost, estimated
 from intradp_ros.runtime import budget, modes
+from intradp_ros.runtime.experience import Factors
 from intradp_ros.runtime.modes import RIVALRY
 from intradp_ros.runtime.settings import DeviceSettings
 from intradp_ros.tiling import split
@@ -166,6 +167,11 @@ def test_a_rival_is_of_another_kind_and_nearly_as_good(profile):
         assert rival.kind != decision.kind
         assert decision.seconds * (1 - 2 * TOLERANCE) < rival.seconds < RIVALRY * decision.seconds
         assert rival.codec in budget.allowed_codecs(mode, 0.01) and rival.rival is None
+        assert rival.new
+        for known in (Factors({rival.kind: 1.0}), Factors(past={rival.kind: 1.0})):
+            same = modes.decide(mode, profile, 10.0, Link(5e6, 0.004), Objective(), 0.01, {},
+                                known).rival
+            assert same.kind == rival.kind and not same.new
     slow_link = modes.decide('frontier', profile, 10.0, Link(1e3, 0.004), Objective(), 0.0, {})
     assert slow_link.way == 'local' and slow_link.rival is None
     saving = Objective('energy')
