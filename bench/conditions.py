@@ -43,26 +43,37 @@ def host(args: argparse.Namespace) -> dict[str, object]:
         'edge cores': list(edge.cores), 'seed': args.seed}
 
 
-def bed_of(args: argparse.Namespace, robots: int = 1) -> TestBed:
-    """Describe the bed that the options ask for."""
+def bed_of(args: argparse.Namespace, robots: int = 1, most: int = 1) -> TestBed:
+    """
+    Describe the bed that the options ask for.
+
+    :param most: robots of another bed that this one is compared with: theirs get no more of a
+        processor than those would.
+    """
     robot, edge = default_processors(robots)
-    if args.share:
-        robot = Processor(args.share, robot.cores)
+    robot = Processor(args.share or default_processors(most)[0].share, robot.cores,
+                      shared=most > len(default_processors(most)[0].cores))
     return TestBed(robots, 100e6, robot, edge, (args.out / 'cache').absolute())
 
 
 @contextmanager
 def running(args: argparse.Namespace, model: dict[str, object], robots: int = 1,
             topology: str = 'split', servers: bool = False, label: str = '',
-            images: Path | None = None) -> Iterator[tuple[TestBed, System]]:
-    """Make a bed and start the nodes in it."""
+            images: Path | None = None, most: int = 1) -> Iterator[tuple[TestBed, System]]:
+    """Make a bed (`most` as in `bed_of`) and start the nodes in it."""
     images = images or args.out / 'images.npy'
     bench_model.draw_images(images, args.seed)
-    with bed_of(args, robots) as bed, \
+    with bed_of(args, robots, most) as bed, \
             System(bed, args.out / 'logs' / (label or topology), model, images,
                    {'deadline_ms': NO_DEADLINE, 'message_bytes': expectation.MESSAGE_BYTES},
                    topology, servers) as system:
         yield bed, system
+
+
+def profile(args: argparse.Namespace, model: dict[str, object]) -> tuple[Path, Path]:
+    """Profile a model on both sides, where the nodes of a bed look; give the files."""
+    with bed_of(args) as bed:
+        return expectation.measure(bed, model, 8.0 if args.quick else 30.0)
 
 
 def calibrate(args: argparse.Namespace, name: str) -> dict:
@@ -73,8 +84,7 @@ def calibrate(args: argparse.Namespace, name: str) -> dict:
     if found:
         return found
     model = bench_model.parameters(name)
-    with bed_of(args) as bed:
-        device, server = expectation.measure(bed, model, 8.0 if args.quick else 30.0)
+    device, server = profile(args, model)
     with running(args, model, label=f'calibration-{name}') as (_, system):
         system.set({'mode': 'local'})
         # Fresh nodes are slow for some seconds, and D decides the rates of a whole grid.

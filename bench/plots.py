@@ -163,14 +163,19 @@ def of_scale(found: dict, out: Path) -> list[Picture]:
     """Draw latency and throughput over what was varied."""
     out.mkdir(parents=True, exist_ok=True)
     figure, axes = plt.subplots(figsize=(6, 3.6))
-    points = [p for p in found['points'] if isinstance(p['x'], int | float)]
+    chosen = [p for p in found['points'] if str(p['value']).startswith('server')]
+    points = [p for p in found['points'] if p not in chosen]
     xs = [p['x'] for p in points]
     axes.plot(xs, [p['p50'] for p in points], 'o-', label='p50')
     axes.plot(xs, [p['p95'] for p in points], '^:', label='p95')
+    for each in chosen:
+        axes.plot(each['x'], each['p50'], '*', markersize=14, label='parameter server, p50')
     axes.set(xlabel=found['variable'], ylabel='latency, ms', ylim=(0, None))
+    axes.set_xscale('log', base=2)
+    axes.set_xticks(xs, [str(p['value']) for p in points], rotation=20)
     other = axes.twinx()
     other.plot(xs, [p['throughput'] for p in points], 's--', color='tab:green')
-    other.set(ylabel='frames a second', ylim=(0, None))
+    other.set(ylabel='frames a second (green)', ylim=(0, None))
     axes.legend(fontsize=8)
     return [save(figure, out / f'{found["name"]}.png', found['title'])]
 

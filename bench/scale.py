@@ -1,7 +1,7 @@
 """What happens with more robots, more tiles, more pixels."""
 
 import argparse
-from pathlib import Path
+import random
 
 import numpy as np
 from tqdm import tqdm
@@ -9,12 +9,17 @@ from tqdm import tqdm
 import bench_model
 import conditions
 import grid
+from methods import METHODS
 from testbed import summary
 from testbed.shell import BedError
-from testbed.system import Recording, System
+from testbed.system import Recording, System, join
 
+ROBOTS = (1, 2, 4, 8)
 TILES = (1, 2, 4, 8, 16, 32, 64)
 SIZES = ('320x256', '480x384', '640x480', '960x736', '1280x960')
+USUAL_PIXELS = 640 * 480
+# In so many turns the frames of a tile count are seen: a shared machine is not the same for long.
+TURNS = 4
 # Looks of the parameter server (one a second) until its choice counts.
 SETTLED = 15.0
 
@@ -52,67 +57,77 @@ def ours(system: System) -> str:
 
 
 def robots(args: argparse.Namespace, name: str, calibration: dict) -> dict:
-    """Let 1 to 8 robots share the edge, each with its own link at rho = 1."""
-    points, mode = [], ''
-    for count in (1, 2) if args.quick else (1, 2, 4, 8):
+    """Let 1 to 8 robots, all as slow, share the edge, each with its own link at rho = 1."""
+    points, mode, counts = [], '', (1, 2) if args.quick else ROBOTS
+    for count in tqdm(counts, 'robots', leave=False):
         with conditions.running(args, bench_model.parameters(name), count,
-                             label=f'robots{count}') as (bed, system):
+                                label=f'robots{count}', most=max(counts)) as (bed, system):
             mode = ours(system)
+            # Slower robots take longer alone: rho = 1 is a slower link.
+            slower = conditions.bed_of(args).robot.share / bed.robot.share
             for link in bed.links:
-                link.set_rate(conditions.rate_of(1.0, calibration))
-            recordings = system.watch(frames=args.frames, warmup=5, patience=60.0)
+                link.set_rate(conditions.rate_of(1.0, calibration) / slower)
+            recordings = system.watch(frames=args.frames, patience=60.0, warmup=warmup(
+                mode, slower * calibration['device_ms'] / 1e3))
             middles = [summary.percentiles([f.latency for f in summary.frames(r.events)])['p50']
                        for r in recordings]
-            note = (f'largest p50 / smallest p50 {max(middles) / min(middles):.2f}; '
-                    f'a robot has {bed.robot.share:.2f} of a core')
+            note = f'largest p50 / smallest p50 {max(middles) / min(middles):.2f}'
         points.append(point(count, count, recordings, note=note))
     return {'title': f'Robots on one edge ({name}, {mode})', 'variable': 'robots',
-            'text': 'Each robot has a link of its own at rho = 1. Frames a second are those of '
-                    'all robots together.', 'points': points}
+            'text': f'Each robot has {bed.robot.share:.2f} of a core, however many there are, and '
+                    'a link of its own at rho = 1. Frames a second are those of all robots '
+                    'together.', 'points': points}
 
 
 def tiles(args: argparse.Namespace, name: str, calibration: dict) -> dict:
     """
-    Vary the tile count at rho = 1, then ask the parameter server for its choice.
+    Ask the parameter server for its tile count at rho = 1, then vary it by hand.
 
     Of a mode by hand: in the others plans say how many tiles there are.
     """
-    model, points = bench_model.parameters(name), []
+    model = bench_model.parameters(name)
     rate, mode = conditions.rate_of(1.0, calibration), {'mode': 'offload', 'codec': 'uint8'}
-    with conditions.running(args, model, label='tiles') as (bed, system):
-        bed.links[0].set_rate(rate)
-        system.set(mode)
-        for count in TILES:
-            system.set({'tile_count': count})
-            points.append(point(count, count, system.watch(
-                frames=args.frames, warmup=5, patience=60.0)))
-    best = min(p['p50'] for p in points)
     with conditions.running(args, model, label='tiles-server', servers=True) as (bed, system):
         bed.links[0].set_rate(rate)
         system.set(mode)
         system.watch(seconds=SETTLED, warmup=1, patience=60.0)
         recordings = system.watch(frames=args.frames, warmup=5, patience=60.0)
-        chosen = int(np.median([f.report['tiles']
-                                for f in summary.frames(recordings[0].events)]))
-    found = point(f'server: {chosen}', chosen, recordings)
-    found['note'] = f'{found["p50"] / best:.2f} of the best count by hand'
+    chosen = int(np.median([f.report['tiles'] for f in summary.frames(recordings[0].events)]))
+    server = point(f'server: {chosen}', chosen, recordings)
+    counts = sorted({*TILES, chosen})
+    seen: dict[int, list[Recording]] = {count: [] for count in counts}
+    with conditions.running(args, model, label='tiles') as (bed, system):
+        bed.links[0].set_rate(rate)
+        system.set(mode)
+        turns = [(turn, count) for turn in range(TURNS)
+                 for count in random.Random(turn).sample(counts, len(counts))]
+        for turn, count in tqdm(turns, 'tile counts', leave=False):
+            system.set({'tile_count': count})
+            seen[count] += system.watch(warmup=5, patience=60.0, frames=args.frames * (turn + 1)
+                                        // TURNS - args.frames * turn // TURNS)
+    points = [point(count, count, [join(found)]) for count, found in seen.items()]
+    middle = {found['value']: found['p50'] for found in points}
+    server['note'] = f'by hand this count takes {middle[chosen] / min(middle.values()):.2f} ' \
+                     'of the best one'
     return {'title': f'Tiles of a frame ({name}, offload, rho = 1)', 'variable': 'tile count',
-            'text': 'The last row is what the parameter server chose by itself.',
-            'points': [*points, found]}
+            'text': f'Counts by hand had {TURNS} turns each. The last row is what the parameter '
+                    'server chose by itself, in processes of its own.',
+            'points': [*points, server]}
 
 
 def sizes(args: argparse.Namespace, name: str, calibration: dict) -> dict:
     """Vary the model's input at the bandwidth of rho = 1."""
     points, mode = [], ''
-    for size in SIZES[:2] if args.quick else SIZES:
+    for size in tqdm(SIZES[:2] if args.quick else SIZES, 'sizes', leave=False):
         width, height = map(int, size.split('x'))
-        images = Path(args.out) / f'images-{size}.npy'
+        model, images = bench_model.parameters(name, size), args.out / f'images-{size}.npy'
         bench_model.draw_images(images, args.seed, height, width)
-        with conditions.running(args, bench_model.parameters(name, size), label=f'size{size}',
-                             images=images) as (bed, system):
+        conditions.profile(args, model)
+        with conditions.running(args, model, label=f'size{size}', images=images) as (bed, system):
             mode = ours(system)
             bed.links[0].set_rate(conditions.rate_of(1.0, calibration))
-            recordings = system.watch(frames=args.frames, warmup=5, patience=120.0)
+            recordings = system.watch(frames=args.frames, patience=120.0, warmup=warmup(
+                mode, width * height / USUAL_PIXELS * calibration['device_ms'] / 1e3))
         points.append(point(size, width * height, recordings))
     first = points[0]
     for each in points:
@@ -120,3 +135,8 @@ def sizes(args: argparse.Namespace, name: str, calibration: dict) -> dict:
         each['note'] = f'{ratio:.2f} of the latency a pixel of the smallest'
     return {'title': f'Size of the input ({name}, {mode})', 'variable': 'pixels',
             'text': 'The bandwidth is that of rho = 1 at the usual size.', 'points': points}
+
+
+def warmup(mode: str, each: float) -> int:
+    """Give the frames until a mode is settled, as in the grid."""
+    return METHODS[mode].warmup(each)

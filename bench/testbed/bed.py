@@ -25,11 +25,13 @@ class Processor:
 
     `share` is the part of its cores' time that it may use (1.0 is one core; 0: no limit), `cores`
     are their numbers; one robot takes one of them, robot k the k-th. Where each robot has a core
-    of its own the rest is taken away by a `Brake`, else by a control group's quota.
+    of its own the rest is taken away by a `Brake`, else, or where it is to be like beds in which
+    robots share one (`shared`), by a control group's quota.
     """
 
     share: float
     cores: tuple[int, ...]
+    shared: bool = False
 
 
 def default_processors(robots: int = 1) -> tuple[Processor, Processor]:
@@ -88,7 +90,7 @@ class TestBed:
             self._memories = {name: memory.make(name) for name in (self._edge, *self._robots)}
             for link in self.links:
                 link.set_rate(self._rate)
-            alone = self.count <= len(self.robot.cores)
+            alone = self.count <= len(self.robot.cores) and not self.robot.shared
             self._groups = [cpu.make(f'{self._name}-robot{k}', self.robot.share)
                             if self.robot.share and not alone else None
                             for k in range(self.count)]

@@ -12,6 +12,8 @@ from pathlib import Path
 from testbed.shell import BedError
 
 PERIOD_US = 5000
+# The kernel takes no smaller quota.
+LEAST_US = 1000
 
 
 def controller(mounts: str | None = None) -> tuple[Path, bool]:
@@ -36,6 +38,12 @@ def controller(mounts: str | None = None) -> tuple[Path, bool]:
     return unified, True
 
 
+def slices(share: float) -> tuple[int, int]:
+    """Give quota and period in microseconds for a share of a core's time (1.0 is all of it)."""
+    quota = max(LEAST_US, round(share * PERIOD_US))
+    return quota, round(quota / share)
+
+
 def make(name: str, share: float) -> Path:
     """
     Make a group that gets `share` (1.0 is one core's whole time) of processor time.
@@ -44,15 +52,15 @@ def make(name: str, share: float) -> Path:
     :raises BedError: when the machine does not allow it.
     """
     folder, unified = controller()
-    quota = max(1000, round(share * PERIOD_US))
+    quota, period = slices(share)
     try:
         if unified:
             (folder / 'cgroup.subtree_control').write_text('+cpu')
         (folder / name).mkdir()
         if unified:
-            (folder / name / 'cpu.max').write_text(f'{quota} {PERIOD_US}')
+            (folder / name / 'cpu.max').write_text(f'{quota} {period}')
         else:
-            (folder / name / 'cpu.cfs_period_us').write_text(str(PERIOD_US))
+            (folder / name / 'cpu.cfs_period_us').write_text(str(period))
             (folder / name / 'cpu.cfs_quota_us').write_text(str(quota))
     except OSError as error:
         raise BedError(f'cannot make the control group {folder / name}: {error}') from error

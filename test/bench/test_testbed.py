@@ -79,6 +79,13 @@ def test_robots_and_edge_never_share_a_core(monkeypatch, cores, robots, expected
     assert beds.default_processors(robots) == expected
 
 
+@pytest.mark.parametrize('share, expected', [
+    (0.25, (1250, 5000)), (0.9, (4500, 5000)), (0.1, (1000, 10000)), (0.05, (1000, 20000))])
+def test_a_small_share_has_a_longer_period(share, expected):
+    """As the kernel takes no smaller quota than a millisecond."""
+    assert cpu.slices(share) == expected
+
+
 @pytest.mark.parametrize('available, robot, edge, expected', [
     ({0, 1}, (0,), (1,), {1}), ({0, 1, 2, 3}, (0,), (1,), {2, 3}),
     ({2, 3, 4, 5}, (2, 3, 4), (5,), {5})])
