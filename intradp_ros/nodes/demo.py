@@ -21,7 +21,7 @@ from intradp_ros.errors import IntraDPError
 from intradp_ros.model import zoo
 from intradp_ros.nodes import demo_summary
 from intradp_ros.nodes.demo_observer import DemoObserver, observe
-from intradp_ros.nodes.device_node import LIVE
+from intradp_ros.nodes.device_parameters import LIVE
 from intradp_ros.nodes.processes import Processes, command
 from intradp_ros.scenes.sources import SOURCES
 

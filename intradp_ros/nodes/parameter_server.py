@@ -16,7 +16,7 @@ from rclpy.task import Future
 from intradp_ros.errors import IntraDPError
 from intradp_ros.msg import FrameReport, LinkState, Plan
 from intradp_ros.nodes import conversions, parameters, qos
-from intradp_ros.nodes.device_node import PIXEL_CODECS
+from intradp_ros.nodes.device_parameters import PIXEL_CODECS
 from intradp_ros.nodes.managed_node import run
 from intradp_ros.nodes.parameters import Parameter
 from intradp_ros.planning import profile_cache, profile_file, tile_count

@@ -12,11 +12,11 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from intradp_ros.nodes import camera_node, device_node, edge_node, parameter_server
+from intradp_ros.nodes import camera_node, device_parameters, edge_node, parameter_server
 from intradp_ros.nodes.parameters import AUTOSTART, Parameter
 
 TABLES: dict[str, tuple[Parameter, ...]] = {
-    'device_node': (AUTOSTART, *device_node.TABLE),
+    'device_node': (AUTOSTART, *device_parameters.TABLE),
     'parameter_server': parameter_server.TABLE,
     'camera_node': camera_node.TABLE,
     'edge_node': (AUTOSTART, *edge_node.TABLE),

@@ -1,11 +1,15 @@
 """Nodes of a test live in a context, a domain and an executor of their own."""
 
+import platform
 import threading
 import time
 
 import pytest
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
+
+from intradp_ros.planning.profile import estimated
+from intradp_ros.planning.profile_file import save
 
 
 class Graph:
@@ -74,3 +78,13 @@ def graph(domain):
     yield made
     made.close()
     assert made.error is None
+
+
+@pytest.fixture
+def profile_file(detector, tmp_path, monkeypatch):
+    """Keep a profile where the nodes look, so that none is measured."""
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+    profile = estimated(detector.graph, 2e9, model=detector.name, host=platform.node())
+    path = tmp_path / 'profile.json'
+    save(profile, path)
+    return str(path)
