@@ -55,6 +55,19 @@ def test_verdicts_say_wins_and_losses():
     assert verdicts.table([cell('local', 1.0, 100)]) == ''
 
 
+def test_a_lucky_rival_is_shown_as_such():
+    cells = [cell('local', 2.0, 100), cell('cic', 2.0, 102), cell('frontier', 2.0, 100)]
+    cells[1]['frames'] = [[k, 10.0 if k < 5 else 110.0, 0.0] for k in range(10)]
+    cells[1]['figures']['latency_ms'] = summary.percentiles([10.0] * 5 + [110.0] * 5)
+    for each in cells:
+        each['turns'] = 2
+    lines = verdicts.table(cells).splitlines()
+    assert lines[2].startswith('| 2 | frontier / best other exact method (cic) | 1.67 | ')
+    # The median of five frames of local inference and five of cic's slow ones.
+    assert lines[3].startswith('| 2 | the same, each turn against the rival that is best in the '
+                               'other turns | 0.95 | ')
+
+
 def test_a_limited_halo_is_shown_with_what_it_loses():
     cells = [cell('local', 1.0, 100), cell('offload', 1.0, 120),
              cell('halo_16', 1.0, 60) | {'agreement': 0.4321}]

@@ -35,3 +35,23 @@ def test_little_and_nothing():
     assert all(map(math.isnan, spread.interval([], 4)))
     assert all(map(math.isnan, spread.ratio_interval([1.0], [], 4)))
     assert spread.ratio_interval([1.0, 1.0], [2.0, 2.0], 4) == approx((0.5, 0.5))
+
+
+def test_luck_in_one_turn_makes_no_rival():
+    methods = {'steady': [10, 11, 10, 11, 10, 11], 'lucky once': [20, 21, 1, 2, 20, 21]}
+    assert spread.best_elsewhere(methods, 3) == methods['steady']
+    faster = {'slow': [9, 9, 9, 9], 'fast': [5, 6, 7, 8]}
+    assert spread.best_elsewhere(faster, 2) == faster['fast']
+
+
+def test_of_equal_methods_the_best_one_has_no_advantage():
+    """Where it has been chosen by its own turns it has: here a tenth and more."""
+    random = np.random.default_rng(3)
+    chosen, lucky = [], []
+    for _ in range(200):
+        methods = {name: wandering(random)[1] for name in range(10)}
+        usual = np.median(np.concatenate(list(methods.values())))
+        chosen.append(np.median(spread.best_elsewhere(methods, 4)) / usual)
+        lucky.append(min(map(np.median, methods.values())) / usual)
+    assert 0.98 < np.median(chosen) < 1.02
+    assert np.median(lucky) < 0.9
