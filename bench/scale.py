@@ -59,12 +59,13 @@ def ours(system: System) -> str:
 def robots(args: argparse.Namespace, name: str, calibration: dict) -> dict:
     """Let 1 to 8 robots, all as slow, share the edge, each with its own link at rho = 1."""
     points, mode, counts = [], '', (1, 2) if args.quick else ROBOTS
+    usual = conditions.bed_of(args).robot.share
     for count in tqdm(counts, 'robots', leave=False):
         with conditions.running(args, bench_model.parameters(name), count,
                                 label=f'robots{count}', most=max(counts)) as (bed, system):
             mode = ours(system)
             # Slower robots take longer alone: rho = 1 is a slower link.
-            slower = conditions.bed_of(args).robot.share / bed.robot.share
+            slower = usual / bed.robot.share
             for link in bed.links:
                 link.set_rate(conditions.rate_of(1.0, calibration) / slower)
             recordings = system.watch(frames=args.frames, patience=60.0, warmup=warmup(
