@@ -8,6 +8,7 @@ from tqdm import tqdm
 
 import bench_model
 import conditions
+import expectation
 import grid
 from methods import METHODS
 from testbed import summary
@@ -35,7 +36,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def point(value: object, x: float, recordings: list[Recording], **more: object) -> dict:
-    """Sum up what robots did at one value of what is varied."""
+    """Sum up what robots did at one value of what is varied; `more` counts more."""
     times = [summary.frames(recording.events) for recording in recordings]
     every = [frame.latency for frames in times for frame in frames]
     figures = [summary.summarize(r.events, r.used, r.crossed) for r in recordings]
@@ -106,13 +107,17 @@ def tiles(args: argparse.Namespace, name: str, calibration: dict) -> dict:
             system.set({'tile_count': count})
             seen[count] += system.watch(warmup=5, patience=60.0, frames=args.frames * (turn + 1)
                                         // TURNS - args.frames * turn // TURNS)
-    points = [point(count, count, [join(found)]) for count, found in seen.items()]
+    points = [point(count, count, [join(found)], throughput=float(np.mean(
+        [summary.throughput(summary.frames(turn.events)) for turn in found])))
+              for count, found in seen.items()]
     middle = {found['value']: found['p50'] for found in points}
     server['note'] = f'by hand this count takes {middle[chosen] / min(middle.values()):.2f} ' \
                      'of the best one'
     return {'title': f'Tiles of a frame ({name}, offload, rho = 1)', 'variable': 'tile count',
             'text': f'Counts by hand had {TURNS} turns each. The last row is what the parameter '
-                    'server chose by itself, in processes of its own.',
+                    'server chose by itself, in processes of its own. A tile of more than '
+                    f'{expectation.MESSAGE_BYTES / 1e3:.0f} kB is several messages, and the edge '
+                    'computes what it has: few tiles lose little.',
             'points': [*points, server]}
 
 
