@@ -6,19 +6,14 @@ from dataclasses import fields
 import cv2
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
-from geometry_msgs.msg import PoseWithCovariance
 from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from vision_msgs.msg import (
-    BoundingBox2D,
     Detection2D,
     Detection2DArray,
     LabelInfo,
-    ObjectHypothesis,
     ObjectHypothesisWithPose,
-    Point2D,
-    Pose2D,
     VisionClass,
 )
 
@@ -140,16 +135,22 @@ def bytes_field(data: bytes | np.ndarray, code: str = 'B') -> array:
 def message_from_detections(detections: Detections, header: Header) -> Detection2DArray:
     """Write detections; class_id is the class number, whose name LabelInfo holds."""
     return Detection2DArray(header=header, detections=[
-        Detection2D(
-            header=header,
-            results=[ObjectHypothesisWithPose(
-                hypothesis=ObjectHypothesis(class_id=str(label), score=score),
-                pose=PoseWithCovariance())],
-            bbox=BoundingBox2D(
-                center=Pose2D(position=Point2D(x=(left + right) / 2, y=(top + bottom) / 2)),
-                size_x=right - left, size_y=bottom - top))
-        for (left, top, right, bottom), score, label in zip(
+        _detection(box, score, label, header) for box, score, label in zip(
             detections.boxes.tolist(), detections.scores.tolist(), detections.labels.tolist())])
+
+
+def _detection(box: tuple[float, float, float, float], score: float, label: int, header: Header
+               ) -> Detection2D:
+    # Filled in, not put together: constructors of messages make a default of every field, also of
+    # those that they are given, and a pose with its 36 covariances is most of a detection.
+    result, found = ObjectHypothesisWithPose(), Detection2D(header=header)
+    result.hypothesis.class_id, result.hypothesis.score = str(label), score
+    found.results = [result]
+    left, top, right, bottom = box
+    center = found.bbox.center.position
+    center.x, center.y = (left + right) / 2, (top + bottom) / 2
+    found.bbox.size_x, found.bbox.size_y = right - left, bottom - top
+    return found
 
 
 def detections_from_message(message: Detection2DArray) -> Detections:
