@@ -176,7 +176,7 @@ def of_scale(found: dict, out: Path) -> list[Picture]:
     other = axes.twinx()
     other.plot(xs, [p['throughput'] for p in points], 's--', color='tab:green')
     other.set(ylabel='frames a second (green)', ylim=(0, None))
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=8, loc='lower center')
     return [save(figure, out / f'{found["name"]}.png', found['title'])]
 
 
