@@ -47,12 +47,13 @@ def bed_of(args: argparse.Namespace, robots: int = 1, most: int = 1) -> TestBed:
     """
     Describe the bed that the options ask for.
 
-    :param most: robots of another bed that this one is compared with: theirs get no more of a
-        processor than those would.
+    :param most: robots of the largest bed that this one is compared with: theirs get no more of a
+        processor than those.
     """
     robot, edge = default_processors(robots)
-    robot = Processor(args.share or default_processors(most)[0].share, robot.cores,
-                      shared=most > len(default_processors(most)[0].cores))
+    most = max(most, robots)
+    alike, _ = default_processors(most)
+    robot = Processor(args.share or alike.share, robot.cores, shared=most > len(alike.cores))
     return TestBed(robots, 100e6, robot, edge, (args.out / 'cache').absolute())
 
 

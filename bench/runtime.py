@@ -39,9 +39,7 @@ class Bench:
         self.args, self.frames = args, args.frames or (20 if args.quick else 300)
         self.model = bench_model.parameters(args.model)
         # Left where nodes look: none shall measure its own while frames run.
-        with conditions.bed_of(args) as bed:
-            self.setup = expectation.setup(*expectation.measure(
-                bed, self.model, 5.0 if args.quick else 30.0))
+        self.setup = expectation.setup(*conditions.profile(args, self.model))
 
     def running(self, label: str, robots: int = 1, servers: bool = False):
         """Make a bed with nodes in it."""

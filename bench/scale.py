@@ -69,8 +69,9 @@ def robots(args: argparse.Namespace, name: str, calibration: dict) -> dict:
             slower = usual / bed.robot.share
             for link in bed.links:
                 link.set_rate(conditions.rate_of(1.0, calibration) / slower)
-            recordings = system.watch(frames=args.frames, patience=60.0, warmup=warmup(
-                mode, slower * calibration['device_ms'] / 1e3))
+            recordings = system.watch(
+                frames=args.frames, patience=60.0,
+                warmup=METHODS[mode].warmup(slower * calibration['device_ms'] / 1e3))
             middles = [summary.percentiles([f.latency for f in summary.frames(r.events)])['p50']
                        for r in recordings]
             note = f'largest p50 / smallest p50 {max(middles) / min(middles):.2f}'
@@ -132,8 +133,9 @@ def sizes(args: argparse.Namespace, name: str, calibration: dict) -> dict:
         with conditions.running(args, model, label=f'size{size}', images=images) as (bed, system):
             mode = ours(system)
             bed.links[0].set_rate(conditions.rate_of(1.0, calibration))
-            recordings = system.watch(frames=args.frames, patience=120.0, warmup=warmup(
-                mode, width * height / USUAL_PIXELS * calibration['device_ms'] / 1e3))
+            each = width * height / USUAL_PIXELS * calibration['device_ms'] / 1e3
+            recordings = system.watch(frames=args.frames, patience=120.0,
+                                      warmup=METHODS[mode].warmup(each))
         points.append(point(size, width * height, recordings))
     first = points[0]
     for each in points:
@@ -141,8 +143,3 @@ def sizes(args: argparse.Namespace, name: str, calibration: dict) -> dict:
         each['note'] = f'{ratio:.2f} of the latency a pixel of the smallest'
     return {'title': f'Size of the input ({name}, {mode})', 'variable': 'pixels',
             'text': 'The bandwidth is that of rho = 1 at the usual size.', 'points': points}
-
-
-def warmup(mode: str, each: float) -> int:
-    """Give the frames until a mode is settled, as in the grid."""
-    return METHODS[mode].warmup(each)

@@ -6,10 +6,12 @@ import signal
 import subprocess
 import sys
 import time
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 
+import conditions
 from testbed import bed as beds
 from testbed import cpu, memory, network, shell, usage
 from testbed.bed import Processor, TestBed
@@ -62,6 +64,15 @@ def test_both_versions_of_control_groups_are_found():
         Path('/sys/fs/cgroup'), True)
     with pytest.raises(shell.BedError, match='mount -t cgroup2'):
         cpu.controller('tmpfs /tmp tmpfs rw 0 0')
+
+
+@pytest.mark.parametrize('robots, most, share, shared', [
+    (1, 1, 0.25, False), (2, 1, 0.25, True), (8, 1, 0.9 / 8, True), (1, 8, 0.9 / 8, True)])
+def test_robots_of_beds_that_are_compared_are_as_slow(allowed, monkeypatch, tmp_path, robots, most,
+                                                      share, shared):
+    monkeypatch.setattr(os, 'sched_getaffinity', lambda _: {0, 1})
+    made = conditions.bed_of(Namespace(share=None, out=tmp_path), robots, most).robot
+    assert made == Processor(share, (0,), shared)
 
 
 def test_a_burst_is_two_packets_or_two_milliseconds():
