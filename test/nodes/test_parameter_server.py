@@ -13,69 +13,6 @@ from intradp_ros.nodes.device_node import DeviceNode
 from intradp_ros.nodes.parameter_server import ParameterServer
 
 
-def test_the_parameter_server_tunes_and_respects_an_operator(graph):
-    device = started(graph, DeviceNode)
-    probe, plans = graph.probe(), []
-    probe.create_subscription(Plan, 'intradp/plan', plans.append, qos.LATCHED)
-    publisher = probe.create_publisher(LinkState, 'intradp/link', qos.LINK)
-    server = graph.add(ParameterServer, period=0.1, deadline_ms=777.0)
-    device._periodic.close()  # the test speaks for the link
-
-    def tile_count():
-        return device.get_parameter('tile_count').value
-
-    def tell(count, **link):
-        def reached():
-            publisher.publish(link_state(**link))
-            return tile_count() == count
-        graph.wait(reached)
-
-    tell(3, cost_ms=5.0)  # 300 ms for the frame, 5 ms for a message
-    tell(10)
-    assert device.get_parameter('deadline_ms').value == 777.0
-    graph.wait(lambda: plans and plans[-1].tile_count == 10)
-    assert plans[-1].deadline_ms == 777.0 and 'MB/s' in plans[-1].reason
-    graph.wait(lambda: device.session.settings.plan == plans[-1].number)
-    # An operator sets it by hand: it stays, whatever the link does.
-    assert graph.call(device.set_parameters, [Value('tile_count', value=20)])[0].successful
-    graph.wait(lambda: server._owner.pinned)
-    for _ in range(10):
-        publisher.publish(link_state())
-        time.sleep(0.05)
-    assert tile_count() == 20
-    # Setting it on the server gives it back.
-    graph.call(server.set_parameters, [Value('tile_count', value=0)])
-    tell(10)
-
-
-def test_the_parameter_server_plans_and_the_device_keeps_its_plan(graph, profile_file):
-    device = started(graph, DeviceNode, mode='neurosurgeon', profile=profile_file)
-    probe, plans = graph.probe(), []
-    probe.create_subscription(Plan, 'intradp/plan', plans.append, qos.LATCHED)
-    publisher = probe.create_publisher(LinkState, 'intradp/link', qos.LINK)
-    device._periodic.close()  # the test speaks for the link
-    server = graph.add(ParameterServer, period=0.1, profile=profile_file)
-
-    def planned(goodput, ways):
-        publisher.publish(link_state(goodput))
-        has = {n: device.get_parameter(n).value for n in ('way', 'merge', 'tile_count')}
-        return plans and plans[-1].way == has['way'] in ways and plans[-1].merge == has['merge']
-    graph.wait(lambda: planned(1e4, ('local',)))
-    graph.wait(lambda: planned(5e7, ('cut', 'offload')))
-    assert 'neurosurgeon' in plans[-1].reason and plans[-1].tile_count == 1
-    graph.wait(lambda: device.session.settings.plan == plans[-1].number)
-    assert device.session.settings.way == plans[-1].way
-    # What an operator sets stays, and the rest goes on being planned.
-    assert graph.call(device.set_parameters, [Value('tile_count', value=5)])[0].successful
-    graph.wait(lambda: server._owner.pinned)
-    graph.wait(lambda: planned(1e4, ('local',)))
-    assert device.get_parameter('tile_count').value == 5
-    # It may die: the device has its plan.
-    graph.call(server.destroy_node)
-    graph.nodes.remove(server)
-    assert device.session.settings.way == 'local'
-
-
 class Plans:
     """A device, the test's word for its link, and what the parameter server says and does."""
 
@@ -116,6 +53,53 @@ class Plans:
             self.link.publish(link_state(**link))
             return self.tile_count() == count
         self.graph.wait(reached)
+
+
+def test_the_parameter_server_tunes_and_respects_an_operator(graph):
+    system = Plans(graph)
+    device, plans = system.device, system.plans
+    server = graph.add(ParameterServer, period=0.1, deadline_ms=777.0)
+    system.tell(3, cost_ms=5.0)  # 300 ms for the frame, 5 ms for a message
+    system.tell(10)
+    assert device.get_parameter('deadline_ms').value == 777.0
+    graph.wait(lambda: plans and plans[-1].tile_count == 10)
+    assert plans[-1].deadline_ms == 777.0 and 'MB/s' in plans[-1].reason
+    graph.wait(lambda: device.session.settings.plan == plans[-1].number)
+    # An operator sets it by hand: it stays, whatever the link does.
+    assert graph.call(device.set_parameters, [Value('tile_count', value=20)])[0].successful
+    graph.wait(lambda: server._owner.pinned)
+    for _ in range(10):
+        system.link.publish(link_state())
+        time.sleep(0.05)
+    assert system.tile_count() == 20
+    # Setting it on the server gives it back.
+    graph.call(server.set_parameters, [Value('tile_count', value=0)])
+    system.tell(10)
+
+
+def test_the_parameter_server_plans_and_the_device_keeps_its_plan(graph, profile_file):
+    system = Plans(graph, mode='neurosurgeon', profile=profile_file)
+    device, plans = system.device, system.plans
+    server = graph.add(ParameterServer, period=0.1, profile=profile_file)
+
+    def planned(goodput, ways):
+        system.link.publish(link_state(goodput))
+        has = {n: device.get_parameter(n).value for n in ('way', 'merge', 'tile_count')}
+        return plans and plans[-1].way == has['way'] in ways and plans[-1].merge == has['merge']
+    graph.wait(lambda: planned(1e4, ('local',)))
+    graph.wait(lambda: planned(5e7, ('cut', 'offload')))
+    assert 'neurosurgeon' in plans[-1].reason and plans[-1].tile_count == 1
+    graph.wait(lambda: device.session.settings.plan == plans[-1].number)
+    assert device.session.settings.way == plans[-1].way
+    # What an operator sets stays, and the rest goes on being planned.
+    assert graph.call(device.set_parameters, [Value('tile_count', value=5)])[0].successful
+    graph.wait(lambda: server._owner.pinned)
+    graph.wait(lambda: planned(1e4, ('local',)))
+    assert device.get_parameter('tile_count').value == 5
+    # It may die: the device has its plan.
+    graph.call(server.destroy_node)
+    graph.nodes.remove(server)
+    assert device.session.settings.way == 'local'
 
 
 def test_a_link_that_trembles_changes_no_plan_and_reasons_are_in_diagnostics(graph):
