@@ -172,13 +172,20 @@ class Sent:
     size: int
 
 
+# A link that is slower than its device makes messages arrive so many times as far apart as they
+# were sent; and a busy machine may delay one for so long (seconds).
+SLOWED, JITTER = 1.25, 2e-3
+
+
 class FrameTransfer:
     """
     The sends and acknowledgements of one frame.
 
     Goodput counts busy time only: from the first arrival that was acknowledged after something was
     in flight again to the last one. What one acknowledgement speaks of says little; it is used
-    where there is nothing better.
+    where there is nothing better. Of what arrives as it was sent the device was the bottleneck:
+    the link carries at least as much (like the application-limited samples of
+    draft-cheng-iccrg-delivery-rate-estimation, section 3.4).
     """
 
     def __init__(self):
@@ -187,7 +194,7 @@ class FrameTransfer:
         self.round_trip = float('inf')
         self.heard = False
         self._busy_bytes = self._coarse_bytes = 0
-        self._busy_seconds = self._coarse_seconds = 0.0
+        self._busy_seconds = self._coarse_seconds = self._sending_seconds = 0.0
         self._begun = self._last = 0.0
         self._fresh = True
 
@@ -204,7 +211,7 @@ class FrameTransfer:
         self.lost += 1
 
     def on_ack(self, now: float, messages: int, size: int, gained: int, round_trip: float,
-               arrival: float) -> None:
+               arrival: float, sending: float) -> None:
         """
         Note an acknowledgement.
 
@@ -212,6 +219,8 @@ class FrameTransfer:
         :param gained: bytes of them that had been in flight until now.
         :param round_trip: seconds since the newest of them was sent.
         :param arrival: when the newest arrived, by any clock that stays the same.
+        :param sending: seconds that the device took to hand over what was gained, 0 where it had
+            to wait for the link.
         """
         self.heard = True
         self.messages, self.bytes = max(self.messages, messages), max(self.bytes, size)
@@ -224,16 +233,21 @@ class FrameTransfer:
         else:
             self._busy_bytes += gained
             self._busy_seconds += max(0.0, arrival - self._last)
+            self._sending_seconds += sending
         self._fresh, self._last = False, arrival
 
     def goodput(self) -> tuple[float, bool]:
         """
         Bytes a second while busy, and whether that is more than a lower bound; 0 without any.
         """
-        if self._busy_seconds > 2e-3:
+        if self._busy_seconds > JITTER + SLOWED * self._sending_seconds:
             return self._busy_bytes / self._busy_seconds, True
         seconds = self._coarse_seconds + self._busy_seconds
-        return (self._coarse_bytes + self._busy_bytes) / seconds if seconds else 0.0, False
+        if not seconds:
+            return 0.0, False
+        # A round trip is in the first; the second allows for an arrival that was delayed.
+        return max((self._coarse_bytes + self._busy_bytes) / seconds,
+                   self._busy_bytes / (self._busy_seconds + JITTER)), False
 
 
 # How far a lower bound may be below the goodput without telling anything, and how many frames say
@@ -272,6 +286,13 @@ class LinkEstimator:
                 self._measured.append(goodput)
             elif goodput:
                 self._bounds.append(goodput)
+                usual = statistics.median(self._bounds)
+                if len(self._bounds) == self._bounds.maxlen and \
+                        usual > statistics.median(self._measured or [0.0]):
+                    # So many frames in a row: not the luck of one, and to be remembered when the
+                    # device has more to do.
+                    self._measured.clear()
+                    self._measured.append(usual)
                 if len(self._bounds) > LOOSE and self._measured and \
                         max(self._bounds) * LOOSE < statistics.median(self._measured):
                     self._measured.clear()

@@ -40,8 +40,8 @@ SILENCE, PROBE_PERIOD = 0.2, 0.25
 @dataclass(frozen=True)
 class Message:
     """
-    One tile in flight: when it was sent, as which message of all, how often before, and whether
-    the link had to wait for it.
+    One tile in flight: when it was sent, as which message of all, how often before, whether the
+    link had to wait for it or it for the link, and when the middleware had taken it (0 before).
     """
 
     tile: Tile
@@ -50,6 +50,8 @@ class Message:
     order: int = 0
     resends: int = 0
     late: bool = False
+    held: bool = False
+    taken: float = 0.0
 
     @property
     def size(self) -> int:
@@ -86,6 +88,8 @@ class Flow:
         self._doublings = 0
         self._least_round_trip = float('inf')
         self._starved_since: float | None = None
+        self._held = False
+        self._landed_taken = 0.0
         self._unheard_since: float | None = None
         self._unheard_bytes = 0
         self._last_sent = float('-inf')
@@ -96,7 +100,7 @@ class Flow:
     def begin(self, transfer: FrameTransfer, deadline: float) -> None:
         """Go on to a new frame; `deadline` is when resending what it loses ends."""
         self.transfer, self._deadline = transfer, deadline
-        self._starved_since = None
+        self._starved_since, self._held = None, False
         self.in_flight.clear()
         self.bytes_in_flight = 0
         for queue in self._queues:
@@ -119,12 +123,14 @@ class Flow:
         if queue is None or wait is None or wait > 0:
             if queue is None and wait == 0 and self._starved_since is None:
                 self._starved_since = now
+            self._held |= wait != 0
             waits = [w for w in (wait, self._until_timeout(now)) if w]
             return None, min(waits, default=None)
         again = queue is self._queues[0]
         late = self._starved_since is not None and now - self._starved_since > STARVED
-        message = replace(queue.popleft(), sent=now, order=self._orders, late=late)
-        self._starved_since = None
+        message = replace(queue.popleft(), sent=now, order=self._orders, late=late,
+                          held=self._held)
+        self._starved_since, self._held = None, False
         if again:
             message = replace(message, resends=message.resends + 1)
             self.transfer.resent += 1
@@ -144,6 +150,11 @@ class Flow:
             self._pace_free = message.size / pace + max(
                 self._pace_free, now - 2 * self._largest / pace)
         return message, None
+
+    def on_taken(self, message: Message, now: float) -> None:
+        """Note that the middleware has taken a message."""
+        if self.in_flight.get(message.tile.index) is message:
+            self.in_flight[message.tile.index] = replace(message, taken=now)
 
     def wants_more(self, now: float) -> bool:
         """Whether another message could go at once: the time to decide what it shall be."""
@@ -173,7 +184,11 @@ class Flow:
         if any(m.late for m in arrived):
             self._begin_busy(min(m.sent for m in arrived if m.late))
         arrival = ack.receive_ms / 1e3
-        self.transfer.on_ack(now, ack.messages, ack.bytes, gained, round_trip, arrival)
+        taken = max((m.taken or now for m in arrived), default=self._landed_taken)
+        waited = any(m.held or m.resends for m in arrived)
+        self.transfer.on_ack(now, ack.messages, ack.bytes, gained, round_trip, arrival,
+                             0.0 if waited else taken - self._landed_taken)
+        self._landed_taken = taken
         if not arrived:
             return
         self._meter.on_arrival(now, gained, not self.in_flight, arrival)

@@ -105,16 +105,19 @@ class Sender:
             job, item = found
             try:
                 if isinstance(item, Message):
-                    self._send(job, item.tile)
+                    self._send(job, item)
                 else:
                     self._ask(job, item)
             except Exception as error:  # the middleware's own errors have no common base
                 self._on_error(error)
 
-    def _send(self, job: Job, tile: Tile) -> None:
+    def _send(self, job: Job, message: Message) -> None:
         begin = self._clock()
-        self._publish(tile)
-        job.transfer.on_sent(begin, self._clock(), len(tile.data))
+        self._publish(message.tile)
+        end = self._clock()
+        job.transfer.on_sent(begin, end, message.size)
+        with self._changed:
+            self.flow.on_taken(message, end)
 
     def _ask(self, job: Job, supply: Supply) -> None:
         """Encode what comes next: without the lock, acknowledgements must not wait for it."""

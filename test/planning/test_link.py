@@ -18,7 +18,7 @@ def transfer(rate, delay, size=30000, count=10, lost=0, start=0.0, cost=1e-4):
         if i >= lost:
             arrived = i - lost + 1
             frame.on_ack(free + 2 * delay, arrived, arrived * size, size, free + 2 * delay - sent,
-                         free)
+                         free, cost)
         else:
             frame.on_lost()
     return frame
@@ -38,8 +38,8 @@ def test_waiting_for_the_device_is_no_slowness_of_the_link():
     for i in range(5):  # a band a second, each in two halves that take 0.1 s on the link
         frame.on_busy(i)
         frame.on_sent(i, i + 1e-3, 10000)
-        frame.on_ack(i + 0.06, 2 * i + 1, 0, 10000, 0.05, i + 0.05)
-        frame.on_ack(i + 0.16, 2 * i + 2, 0, 10000, 0.05, i + 0.15)
+        frame.on_ack(i + 0.06, 2 * i + 1, 0, 10000, 0.05, i + 0.05, 1e-3)
+        frame.on_ack(i + 0.16, 2 * i + 2, 0, 10000, 0.05, i + 0.15, 1e-3)
     estimator = LinkEstimator()
     estimator.on_frame_end(frame)
     assert estimator.estimate().goodput == pytest.approx(1e5)
@@ -65,6 +65,18 @@ def test_a_lower_bound_lowers_nothing_unless_it_is_far_below():
     for _ in range(7):
         estimator.on_frame_end(transfer(1e5, 1e-4, count=1))
     assert estimator.estimate().goodput < 1.1e5
+
+
+def test_what_a_device_with_little_to_do_showed_is_not_forgotten_when_it_has_more():
+    """It hands messages over at 8, then at 4 MB/s; the link is faster than either."""
+    estimator = LinkEstimator()
+    for _ in range(10):
+        estimator.on_frame_end(transfer(1e9, 1e-4, cost=30000 / 8e6))
+    known = estimator.estimate().goodput
+    assert known == pytest.approx(8e6, rel=0.15)
+    for _ in range(30):
+        estimator.on_frame_end(transfer(1e9, 1e-4, cost=30000 / 4e6))
+    assert estimator.estimate().goodput == pytest.approx(known, rel=0.05)
 
 
 def test_round_trip_is_the_least():

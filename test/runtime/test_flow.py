@@ -131,6 +131,30 @@ def test_bursts_are_paced_once_the_rate_is_known():
     assert len(first) * MESSAGE <= 2 * 1e6 * 0.1 + 3 * MESSAGE
 
 
+def test_a_slow_device_is_not_taken_for_a_slow_link():
+    """Three messages of a cut, each of which takes the device longer than the link."""
+    link = VirtualLink(Flow(message_bytes=120000, reliable=True), lambda now: 2e7)
+    for _ in range(7):
+        link.frame([120000] * 8, 0.2)
+    assert link.estimator.estimate().goodput == pytest.approx(2e7, rel=0.15)
+    link.publishing = 0.015
+    for _ in range(20):
+        link.frame([100000] * 3, 0.2)
+    assert link.estimator.estimate().goodput == pytest.approx(2e7, rel=0.15)
+
+
+@pytest.mark.parametrize('rate', [5e5, 2e6, 5e6])
+def test_a_link_slower_than_a_slow_device_is_measured(rate):
+    link = VirtualLink(Flow(message_bytes=120000, reliable=True),
+                       lambda now: 2e7 if now < 1.4 else rate)
+    for _ in range(7):
+        link.frame([120000] * 8, 0.2)
+    link.publishing = 0.015
+    for _ in range(20):
+        link.frame([100000] * 3, 2.0)
+    assert link.estimator.estimate().goodput == pytest.approx(rate, rel=0.15)
+
+
 def test_a_link_that_waits_for_the_device_is_not_slow():
     flow = Flow()
     link = VirtualLink(flow, steady(5e6), 0.002)

@@ -15,12 +15,13 @@ class VirtualLink:
     A `Flow`, a FIFO link and an edge that acknowledges as the real one does.
 
     :param rate: bytes a second at a time. :param lost: whether a message sent at a time is lost.
+    `publishing` is what the device takes to hand over a message (seconds).
     """
 
     def __init__(self, flow: Flow, rate: Callable[[float], float], delay: float = 0.005,
                  lost: Callable[[float], bool] = lambda now: False):
         self.flow, self.rate, self.delay, self.lost = flow, rate, delay, lost
-        self.now = 0.0
+        self.now = self.publishing = 0.0
         self.estimator = LinkEstimator()
         self.most_in_flight_over = 0.0
         self.sends: list[tuple[float, int]] = []
@@ -30,6 +31,14 @@ class VirtualLink:
 
     def _at(self, time: float, action) -> None:
         heapq.heappush(self._events, (time, next(self._numbers), action))
+
+    def _pass(self, seconds: float) -> None:
+        """Let time pass, with what happens meanwhile."""
+        until = self.now + seconds
+        while self._events and self._events[0][0] <= until:
+            self.now = max(self.now, self._events[0][0])
+            heapq.heappop(self._events)[2]()
+        self.now = until
 
     def frame(self, sizes: list[int], seconds: float, deadline: float = 1e9,
               urgent: Callable[[int], bool] = lambda i: False) -> FrameTransfer:
@@ -72,14 +81,17 @@ class VirtualLink:
                     self.most_in_flight_over = max(
                         self.most_in_flight_over, flow.bytes_in_flight - flow.window)
                 self.sends.append((self.now, message.tile.index))
-                transfer.on_sent(self.now, self.now + 1e-4, message.size)
+                transfer.on_sent(self.now, self.now + max(self.publishing, 1e-4), message.size)
                 begin = max(self._free, self.now)
                 while self.rate(begin) <= 0 and begin < end + 10:
                     begin += 0.01
-                self._free = begin + message.size / max(self.rate(begin), 1.0)
+                self._free = max(begin + message.size / max(self.rate(begin), 1.0),
+                                 self.now + self.publishing)
                 if not self.lost(self.now):
                     self._at(self._free + self.delay,
                              lambda i=message.tile.index, s=message.size: arrive(i, s))
+                self._pass(self.publishing)
+                flow.on_taken(message, self.now)
                 continue
             times = [end, *(event[0] for event in self._events[:1])]
             if wait is not None:
@@ -87,8 +99,7 @@ class VirtualLink:
             self.now = max(self.now, min(times))
             if self.now >= end:
                 break
-            while self._events and self._events[0][0] <= self.now:
-                heapq.heappop(self._events)[2]()
+            self._pass(0.0)
         self.estimator.on_frame_end(transfer, flow.silent(self.now))
         return transfer
 
