@@ -55,6 +55,18 @@ def test_verdicts_say_wins_and_losses():
     assert verdicts.table([cell('local', 1.0, 100)]) == ''
 
 
+def test_methods_of_which_nothing_was_heard_are_not_compared():
+    def silent(method, listener_only=False):
+        lost = cell(method, 1.0, 100)
+        lost['frames'] = [[image, latency, float('nan')] for image, latency, _ in lost['frames']
+                          if listener_only]
+        return lost
+    cells = [cell('local', 1.0, 100), cell('auto', 1.0, 90), cell('frontier', 1.0, 120)]
+    lost = verdicts.table([*cells, silent('offload'), silent('jpeg_offload'),
+                           silent('compressed_topic', True)])
+    assert lost == verdicts.table(cells) and 'other exact method (local)' in lost
+
+
 def test_a_lucky_rival_is_shown_as_such():
     cells = [cell('local', 2.0, 100), cell('cic', 2.0, 102), cell('frontier', 2.0, 100)]
     cells[1]['frames'] = [[k, 10.0 if k < 5 else 110.0, 0.0] for k in range(10)]
