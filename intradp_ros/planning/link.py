@@ -10,6 +10,7 @@ delays; all other times are read from the device's clock. Times are seconds, siz
 import statistics
 from bisect import bisect_right
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from intradp_ros.errors import ParameterError
@@ -255,6 +256,11 @@ class FrameTransfer:
 LOOSE = 4
 
 
+def _usual(rates: Collection[float]) -> float:
+    """Give the median; 0 of none."""
+    return statistics.median(rates) if rates else 0.0
+
+
 class LinkEstimator:
     """
     Medians over the last frames: one slow frame does not move them, a changed link soon does.
@@ -286,15 +292,13 @@ class LinkEstimator:
                 self._measured.append(goodput)
             elif goodput:
                 self._bounds.append(goodput)
-                usual = statistics.median(self._bounds)
-                if len(self._bounds) == self._bounds.maxlen and \
-                        usual > statistics.median(self._measured or [0.0]):
+                measured, bound = _usual(self._measured), _usual(self._bounds)
+                if len(self._bounds) == self._bounds.maxlen and bound > measured:
                     # So many frames in a row: not the luck of one, and to be remembered when the
                     # device has more to do.
                     self._measured.clear()
-                    self._measured.append(usual)
-                if len(self._bounds) > LOOSE and self._measured and \
-                        max(self._bounds) * LOOSE < statistics.median(self._measured):
+                    self._measured.append(bound)
+                elif len(self._bounds) > LOOSE and max(self._bounds) * LOOSE < measured:
                     self._measured.clear()
 
     def estimate(self) -> LinkEstimate:
@@ -303,7 +307,7 @@ class LinkEstimator:
         if not transfers:
             return LinkEstimate()
         measured, bounds = tuple(self._measured), tuple(self._bounds)
-        goodput = max(statistics.median(measured) if measured else 0.0, max(bounds, default=0.0))
+        goodput = max(_usual(measured), max(bounds, default=0.0))
         round_trip = min(t.round_trip for t in transfers)
         costs = [s.end - s.begin for t in transfers for s in t.sent]
         span = sum(t.sent[-1].end - t.sent[0].begin for t in transfers)
