@@ -137,6 +137,18 @@ def local_only(cell: dict) -> bool:
         >= MOSTLY * sum(modes.values())
 
 
+def carried(method: str, figures: dict) -> tuple[str, str, str]:
+    """
+    Give three columns: kB that a frame's messages carry, kB that crossed the link, and frames by
+    mode. A topic of images has no messages of ours, and what its node calls local is the edge.
+    """
+    crossed = f'{figures["link_bytes_per_frame"]["up"] / 1e3:.0f}'
+    if METHODS[method].remote:
+        return '', crossed, f'whole model on the edge {figures["frames"]}'
+    return (f'{figures["bytes_per_frame"] / 1e3:.0f}', crossed,
+            ', '.join(f'{how} {frames}' for how, frames in figures['modes'].items()))
+
+
 def starts(calibration: dict) -> str:
     """Say how long each node took to start."""
     return ', '.join(f'{name} {seconds:.1f} s'
@@ -178,17 +190,16 @@ def costs(cells: Sequence[dict]) -> str:
         remote = METHODS[cell['method']].remote
         robot, edge = ('driver0', 'device0') if remote else ('device0', 'edge')
         expected = cell.get('expected')
+        sent, crossed, modes = carried(cell['method'], figures)
         lines.append(row(
             cell['method'], f'{cell["rho"]:g}', figures['frames'],
             *(f'{times[p]:.0f}' for p in ('p50', 'p95', 'p99')),
             f'{figures["round_trip_ms"]["p50"]:.0f}',
             f'{expected["latency_ms"]:.0f} {expected["way"]}' if expected else '',
-            '' if remote else f'{figures["bytes_per_frame"] / 1e3:.0f}',
-            f'{figures["link_bytes_per_frame"]["up"] / 1e3:.0f}',
-            f'{cpu.get(robot, 0):.0f}', f'{cpu.get(edge, 0):.0f}',
+            sent, crossed, f'{cpu.get(robot, 0):.0f}', f'{cpu.get(edge, 0):.0f}',
             '' if remote else f'{joules(cell, Power()):.2f}',
             f'{memory.get(robot, 0) / 1e6:.0f}/{memory.get(edge, 0) / 1e6:.0f}',
-            ', '.join(f'{k} {v}' for k, v in figures['modes'].items()),
+            modes,
             f'{figures["missing"]}/{figures["duplicated"]}/{figures["reordered"]}',
             f'{cell["differing"]}' + (f' ({agreement(cell)})' if agreement(cell) else '')))
     return '\n'.join([*lines, '', '</details>', ''])
@@ -203,18 +214,18 @@ def replay(found: dict) -> str:
              'Regret: mean over the seconds of the trace of its latency less that of the method '
              'that was best in that second, among those that do not adapt.', '',
              row('method', 'frames', 'mean', 'p50', 'p95', 'p99', 'misses', 'kB a frame',
-                 'regret ms', 'modes', 'missing/twice/late'), row(*['---'] * 11)]
+                 'kB on the link', 'regret ms', 'modes', 'missing/twice/late'),
+             row(*['---'] * 12)]
     for name, cell in found['methods'].items():
         if 'refused' in cell:
-            lines.append(row(name, f'not run: {cell["refused"]}', *[''] * 9))
+            lines.append(row(name, f'not run: {cell["refused"]}', *[''] * 10))
             continue
         times = cell['weighted_ms']
         figures = cell['figures']
+        sent, crossed, modes = carried(name, figures)
         lines.append(row(
             name, figures['frames'], *(f'{times[p]:.0f}' for p in ('mean', 'p50', 'p95', 'p99')),
-            f'{figures["deadline_misses"]}', f'{figures["bytes_per_frame"] / 1e3:.0f}',
-            f'{cell["regret_ms"]:.1f}',
-            ', '.join(f'{k} {v}' for k, v in figures['modes'].items()),
+            f'{figures["deadline_misses"]}', sent, crossed, f'{cell["regret_ms"]:.1f}', modes,
             f'{figures["missing"]}/{figures["duplicated"]}/{figures["reordered"]}'))
     for measure, text in (('weighted_ms', ''),
                           ('camera_to_listener_ms', ', all from camera to listener')):
