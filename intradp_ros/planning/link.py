@@ -176,6 +176,9 @@ class Sent:
 # A link that is slower than its device makes messages arrive so many times as far apart as they
 # were sent; and a busy machine may delay one for so long (seconds).
 SLOWED, JITTER = 1.25, 2e-3
+# What takes so many times as long as link and device explain speaks against what was measured of
+# the link; so many frames in a row, and one more, do until they are believed.
+LOOSE = 4
 
 
 class FrameTransfer:
@@ -197,7 +200,7 @@ class FrameTransfer:
         self._busy_bytes = self._coarse_bytes = 0
         self._busy_seconds = self._coarse_seconds = self._sending_seconds = 0.0
         self._begun = self._last = 0.0
-        self._fresh = True
+        self._fresh, self._waits = True, 0
 
     def on_busy(self, now: float) -> None:
         """Note that something is in flight again."""
@@ -231,6 +234,7 @@ class FrameTransfer:
         if self._fresh:
             self._coarse_bytes += gained
             self._coarse_seconds += now - self._begun
+            self._waits += 1
         else:
             self._busy_bytes += gained
             self._busy_seconds += max(0.0, arrival - self._last)
@@ -250,10 +254,15 @@ class FrameTransfer:
         return max((self._coarse_bytes + self._busy_bytes) / seconds,
                    self._busy_bytes / (self._busy_seconds + JITTER)), False
 
+    def contradicts(self, rate: float, round_trip: float) -> bool:
+        """
+        Say whether all this took far longer than a link of such figures and the device explain.
 
-# How far a lower bound may be below the goodput without telling anything, and how many frames say
-# so before they are believed.
-LOOSE = 4
+        Small messages that the device makes one by one take a round trip each, whatever the rate.
+        """
+        explained = ((self._coarse_bytes + self._busy_bytes) / rate
+                     + self._waits * round_trip + self._sending_seconds)
+        return self._coarse_seconds + self._busy_seconds > LOOSE * explained
 
 
 def _usual(rates: Collection[float]) -> float:
@@ -268,13 +277,16 @@ class LinkEstimator:
     A frame of which nothing was heard says nothing of the goodput: an outage is not a slow link,
     and ends. While the edge is silent, all messages of such a frame count as lost. Frames in which
     the link waited for the device give a lower bound: it says something only where it is above
-    what was measured before, or so far below that the link must have changed.
+    what was measured before, or where the frame took so long that the link must have changed.
     """
 
     def __init__(self, frames: int = 7):
         self._transfers: deque[FrameTransfer] = deque(maxlen=frames)
         self._measured: deque[float] = deque(maxlen=frames)
         self._bounds: deque[float] = deque(maxlen=frames)
+        # Least ones of the frames in which goodput was measured.
+        self._round_trips: deque[float] = deque(maxlen=frames)
+        self._doubts = 0
 
     def on_frame_end(self, transfer: FrameTransfer, silent: bool = False) -> None:
         """
@@ -289,7 +301,7 @@ class LinkEstimator:
             goodput, sure = transfer.goodput()
             if sure:
                 self._bounds.clear()
-                self._measured.append(goodput)
+                self._measure(goodput, transfer.round_trip)
             elif goodput:
                 self._bounds.append(goodput)
                 measured, bound = _usual(self._measured), _usual(self._bounds)
@@ -297,9 +309,22 @@ class LinkEstimator:
                     # So many frames in a row: not the luck of one, and to be remembered when the
                     # device has more to do.
                     self._measured.clear()
-                    self._measured.append(bound)
-                elif len(self._bounds) > LOOSE and max(self._bounds) * LOOSE < measured:
-                    self._measured.clear()
+                    self._measure(bound, transfer.round_trip)
+                elif measured:
+                    self._doubt(transfer.contradicts(measured, min(self._round_trips)))
+
+    def _measure(self, goodput: float, round_trip: float) -> None:
+        self._measured.append(goodput)
+        self._round_trips.append(round_trip)
+        self._doubts = 0
+
+    def _doubt(self, contradicted: bool) -> None:
+        self._doubts = self._doubts + 1 if contradicted else 0
+        if self._doubts > LOOSE:
+            self._measured.clear()
+            while len(self._bounds) > self._doubts:
+                self._bounds.popleft()
+            self._doubts = 0
 
     def estimate(self) -> LinkEstimate:
         """Give the figures of the last frames."""

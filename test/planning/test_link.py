@@ -67,6 +67,29 @@ def test_a_lower_bound_lowers_nothing_unless_it_is_far_below():
     assert estimator.estimate().goodput < 1.1e5
 
 
+def one_by_one(size, seconds, count=8):
+    """Messages that the device makes one after the other, each acknowledged after a while."""
+    frame = FrameTransfer()
+    for i in range(count):
+        frame.on_busy(i)
+        frame.on_sent(i, i + 1e-3, size)
+        frame.on_ack(i + seconds, i + 1, (i + 1) * size, size, seconds, i + seconds, 0.0)
+    return frame
+
+
+def test_small_messages_one_by_one_say_nothing_against_a_link_but_late_ones_do():
+    """JPEG bands that are encoded beside inference: 5.7 kB take a round trip, and little more."""
+    estimator = LinkEstimator()
+    for _ in range(3):
+        estimator.on_frame_end(transfer(2.5e6, 6e-3))
+    for _ in range(20):
+        estimator.on_frame_end(one_by_one(5700, 0.03))
+    assert estimator.estimate().goodput == pytest.approx(2.5e6)
+    for _ in range(7):
+        estimator.on_frame_end(one_by_one(5700, 0.3))
+    assert estimator.estimate().goodput < 3e4
+
+
 def test_what_a_device_with_little_to_do_showed_is_not_forgotten_when_it_has_more():
     """It hands messages over at 8, then at 4 MB/s; the link is faster than either."""
     estimator = LinkEstimator()
