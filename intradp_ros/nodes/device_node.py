@@ -17,7 +17,7 @@ from intradp_ros.errors import ParameterError, TileError
 from intradp_ros.model import draw
 from intradp_ros.model.detector import Detections, Detector
 from intradp_ros.msg import EdgeDetections, FrameReport, LinkState, Plan, Tile, TileAck
-from intradp_ros.nodes import conversions, events, models, parameters, qos
+from intradp_ros.nodes import conversions, events, models, parameters, qos, rival
 from intradp_ros.nodes.device_parameters import LIVE, TABLE
 from intradp_ros.nodes.image_subscription import ImageSubscription
 from intradp_ros.nodes.managed_node import ManagedNode, run
@@ -41,7 +41,9 @@ class DeviceNode(ManagedNode):
         super().__init__('device_node', TABLE, **options)
         self.session: DeviceSession | None = None
         self._plan = 0
+        # The device's own plan, and the rival of the parameter server's.
         self._decision: Decision | None = None
+        self._rival: Decision | None = None
         self.add_on_set_parameters_callback(self._judge_split)
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -67,6 +69,7 @@ class DeviceNode(ManagedNode):
     def start_work(self) -> None:
         """Build the model, then listen."""
         detector = models.build(self)
+        self._decision = self._rival = None
         self._energy = EnergyMeter()
         self.session = DeviceSession(detector, self._settings(detector), Outlets(
             tile=lambda tile: self._tiles.publish(conversions.message_from_tile(tile)),
@@ -75,7 +78,6 @@ class DeviceNode(ManagedNode):
             warn=self.warn,
             edge_matched=lambda: self._tiles.get_subscription_count() > 0), time.monotonic)
         session = self.session
-        self._decision = None
         self._latencies, self._missed = Rolling(time.monotonic()), 0
         self._made: Counter[str] = Counter()  # frames by way and source
         self._planner = PlanningThread(
@@ -147,13 +149,16 @@ class DeviceNode(ManagedNode):
         base = DeviceSettings(mode, plan=self._plan, explore=not by_hand,
                               reliable=self.value('reliable_tiles'), **read)
         if by_hand or way:
-            decision = Decision(mode if by_hand else way, merge, read['tile_count'],
-                                read['codec'], share, halo_px=halo)
+            compared = self._rival if mode in modes.OURS and not hedged else None
+            decision = Decision(
+                mode if by_hand else way, merge, read['tile_count'], read['codec'], share,
+                halo_px=halo, rival=compared and modes.allowed(compared, mode, detector.name,
+                                                               max_map_drop))
         else:
             decision = modes.allowed(self._decision, mode, detector.name, max_map_drop) \
                 if self._decision else \
                 Decision('offload', '', read['tile_count'], read['codec'])
-        if decision.way == 'divided':
+        if 'divided' in (decision.way, decision.rival and decision.rival.way):
             detector.check_joining()
         return modes.carried_out(replace(decision, hedge=hedged), base, detector.graph)
 
@@ -205,9 +210,17 @@ class DeviceNode(ManagedNode):
             self.warn(f'intradp/edge_detections: {error}')
 
     def _on_plan(self, plan: Plan) -> None:
-        """Remember the plan's number; its values come as parameters, where each is judged."""
-        self._plan = plan.number
+        """
+        Remember the plan's number and rival; its values come as parameters, where each is judged.
+        """
+        self._plan, self._rival = plan.number, None
         self.apply_parameters()
+        try:
+            self._rival = rival.read(plan)
+            self.apply_parameters()
+        except ParameterError as error:
+            self._rival = None
+            self.warn(f'intradp/plan: {error}')
 
     # -- what goes out: detections at once, by whoever has them; reports by the inference thread;
     # -- the rest on the executor's -------------------------------------------------------------

@@ -15,7 +15,7 @@ from rclpy.task import Future
 
 from intradp_ros.errors import IntraDPError
 from intradp_ros.msg import FrameReport, LinkState, Plan
-from intradp_ros.nodes import conversions, parameters, qos
+from intradp_ros.nodes import conversions, parameters, qos, rival
 from intradp_ros.nodes.device_parameters import PIXEL_CODECS
 from intradp_ros.nodes.managed_node import run
 from intradp_ros.nodes.parameters import Parameter
@@ -79,6 +79,9 @@ class ParameterServer(Node):
         self._has: dict[str, object] = {}
         self._pending: Future | None = None
         self._asked = 0.0
+        # Of the plan that is wanted, and of the last one that was published: fields of a Plan.
+        self._rival: dict[str, object] = {}
+        self._told_rival: dict[str, object] = {}
         self._reason = 'no link state yet'
         self._number = 0
         self._plans = self.create_publisher(Plan, 'intradp/plan', qos.LATCHED)
@@ -129,26 +132,30 @@ class ParameterServer(Node):
     # -- what goes out -------------------------------------------------------------------------
 
     def _wanted(self) -> dict[str, object]:
+        self._rival = {}
         kept = {p.name: self.get_parameter(p.name).value for p in KEPT}
         wanted = {name: value for name, value in kept.items() if value}
         if self._link is None:
             return wanted
         if wanted.get('mode', self._has['mode']) not in modes.MANUAL:
-            return self._planned() | wanted
+            return self._planned(wanted) | wanted
         if 'tile_count' not in wanted:
             choice = tile_count.choose(self._link, self._has['tile_count'])
             wanted['tile_count'], self._reason = choice.tile_count, choice.reason
         return wanted
 
-    def _planned(self) -> dict[str, object]:
-        """Plan with the robot's profile; without one the device is left to plan by itself."""
+    def _planned(self, kept: dict[str, object]) -> dict[str, object]:
+        """
+        Plan with the robot's profile; without one the device is left to plan by itself.
+
+        :param kept: what this server's own parameters say.
+        """
         try:
             self._profile = self._profile or self._find_profile()
             if self._profile is None:
                 self._reason = f'no profile of {self._model} here: the device plans by itself'
                 return {}
-            has = self._has | {p.name: value for p in KEPT
-                               if (value := self.get_parameter(p.name).value)}
+            has = self._has | kept
             wish = Wish(has['mode'], Objective(has['objective'], has['deadline_ms'] / 1e3,
                                                hedge=modes.HEDGES[has['hedge']]),
                         has['max_map_drop'], has['edge_speedup'], has['message_bytes'])
@@ -162,9 +169,13 @@ class ParameterServer(Node):
         if decision is None:
             return {}  # it could not plan for this wish a moment ago, and the reason stands
         self._reason = decision.reason
-        return {'way': decision.way, 'merge': decision.merge,
-                'device_share': decision.device_share, 'halo_px': decision.halo_px,
-                'tile_count': decision.tile_count, 'codec': decision.codec}
+        decided = {'way': decision.way, 'merge': decision.merge,
+                   'device_share': decision.device_share, 'halo_px': decision.halo_px,
+                   'tile_count': decision.tile_count, 'codec': decision.codec}
+        # What is set by hand, here or on the device, a rival would not have.
+        if not decided.keys() & (kept.keys() | self._owner.pinned.keys()):
+            self._rival = rival.fields(decision.rival)
+        return decided
 
     def _find_profile(self) -> Profile | None:
         if path := self.get_parameter('profile').value:
@@ -193,7 +204,7 @@ class ParameterServer(Node):
             self._pending = self._client.set_parameters_atomically(
                 [Value(name, value=value) for name, value in changes.items()])
             self._pending.add_done_callback(lambda done: self._on_set(changes, done))
-        elif not self._number:
+        elif not self._number or self._rival != self._told_rival:
             self._publish_plan()
 
     def _forget_device(self) -> None:
@@ -226,9 +237,11 @@ class ParameterServer(Node):
 
     def _publish_plan(self) -> None:
         self._number += 1
+        self._told_rival = self._rival
         self._plans.publish(Plan(
             stamp=self.get_clock().now().to_msg(), number=self._number, reason=self._reason[:512],
-            **{name: self._has[name] for name in (*PLANNED, *(p.name for p in KEPT))}))
+            **{name: self._has[name] for name in (*PLANNED, *(p.name for p in KEPT))},
+            **self._rival))
 
     def _publish_diagnostics(self) -> None:
         pinned = {f'pinned by an operator: {k}': v for k, v in self._owner.pinned.items()}

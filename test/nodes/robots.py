@@ -10,6 +10,7 @@ from vision_msgs.msg import Detection2DArray, LabelInfo
 
 from intradp_ros.msg import FrameReport, LinkState
 from intradp_ros.nodes import conversions, qos
+from intradp_ros.nodes.device_node import DeviceNode
 
 MODEL = {'score_threshold': 0.001, 'max_detections': 50, 'threads': 1,
          'model': 'ssdlite320_mobilenet_v3_large', 'weights': 'random'}
@@ -51,7 +52,9 @@ class Camera:
 
 
 def started(graph, factory, namespace='/robot', **overrides):
-    node = graph.add(factory, namespace, **(MODEL | overrides))
+    """Start a node; a device does what the test says, and not what it plans by itself."""
+    by_hand = {'mode': 'offload'} if factory is DeviceNode else {}
+    node = graph.add(factory, namespace, **(MODEL | by_hand | overrides))
     assert graph.call(node.start)
     return node
 

@@ -1,7 +1,9 @@
 """The parameter server over real DDS: what it decides, whom it obeys, what it survives."""
 
+import math
 import time
 
+import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.parameter import Parameter as Value
 from rclpy.task import Future
@@ -100,6 +102,52 @@ def test_the_parameter_server_plans_and_the_device_keeps_its_plan(graph, profile
     graph.call(server.destroy_node)
     graph.nodes.remove(server)
     assert device.session.settings.way == 'local'
+
+
+def test_the_rival_of_a_plan_is_done_now_and_then_by_the_device(graph, profile_file):
+    system = Plans(graph, mode='frontier', hedge='never', profile=profile_file)
+    device, plans = system.device, system.plans
+    graph.add(ParameterServer, period=0.1, profile=profile_file)
+
+    def rival():
+        system.link.publish(link_state())
+        return device.session.settings.rival
+    graph.wait(rival)
+    graph.wait(lambda: device.session.settings.plan == plans[-1].number)
+    plan, there = plans[-1], rival()
+    assert (there.way, there.tile_count, there.codec, there.new, there.hedge) == (
+        plan.rival_way, plan.rival_tile_count, plan.rival_codec, True, False)
+    assert (plan.way, plan.merge) != (plan.rival_way, plan.rival_merge)
+    # Whoever hedges sees what local inference takes in each frame.
+    for hedge in 'always', 'never':
+        graph.call(device.set_parameters, [Value('hedge', value=hedge)])
+        graph.wait(lambda wanted=hedge: bool(rival()) == (wanted == 'never'))
+    # What an operator set by hand a rival would not have.
+    assert graph.call(device.set_parameters, [Value('tile_count', value=5)])[0].successful
+    graph.wait(lambda: rival() is None and plans[-1].rival_way == '')
+    assert device.session.settings.tile_count == 5
+
+
+@pytest.mark.parametrize('fields, text', [
+    ({'rival_way': 'cut', 'rival_merge': 'no.such.tensor', 'rival_tile_count': 2,
+      'rival_codec': 'uint8'}, 'no.such.tensor'),
+    ({'rival_way': 'offload', 'rival_codec': 'uint8'}, 'rival of plan 9: tile_count must lie'),
+    ({'rival_way': 'fly'}, 'way must be one of'),
+    ({'rival_way': 'split', 'rival_device_share': math.nan, 'rival_tile_count': 1,
+      'rival_codec': 'uint8'}, 'device_share must lie')])
+def test_a_rival_that_cannot_be_is_left_out_and_the_plan_stands(graph, monkeypatch, fields, text):
+    warned = []
+    device = started(graph, DeviceNode, mode='frontier', way='local', hedge='never')
+    monkeypatch.setattr(device, 'warn', warned.append)
+    plans = graph.probe().create_publisher(Plan, 'intradp/plan', qos.LATCHED)
+    plans.publish(Plan(number=8, rival_way='offload', rival_tile_count=3, rival_codec='uint8'))
+    graph.wait(lambda: device.session.settings.rival)
+    assert device.session.settings.rival.tile_count == 3
+    plans.publish(Plan(number=9, **fields))
+    graph.wait(lambda: warned)
+    assert text in warned[0]
+    settings = device.session.settings
+    assert (settings.plan, settings.way, settings.rival) == (9, 'local', None)
 
 
 def test_a_link_that_trembles_changes_no_plan_and_reasons_are_in_diagnostics(graph):

@@ -1,0 +1,28 @@
+"""The rival of a plan (`runtime.exploration`), as fields of a Plan message."""
+
+from intradp_ros.errors import ParameterError
+from intradp_ros.msg import Plan
+from intradp_ros.nodes.device_parameters import LIVE
+from intradp_ros.runtime.modes import Decision
+
+_NAMES = ('way', 'merge', 'device_share', 'halo_px', 'tile_count', 'codec', 'new')
+
+
+def fields(rival: Decision | None) -> dict[str, object]:
+    """Give the fields of a Plan by name; nothing for no rival."""
+    return {f'rival_{name}': getattr(rival, name) for name in _NAMES} if rival else {}
+
+
+def read(plan: Plan) -> Decision | None:
+    """
+    Read these fields.
+
+    :raises ParameterError: when the device's parameters of the same names could not have them.
+    """
+    values = {name: getattr(plan, f'rival_{name}') for name in _NAMES}
+    if not values['way']:
+        return None
+    for parameter in LIVE:
+        if parameter.name in values and (fault := parameter.fault(values[parameter.name])):
+            raise ParameterError(f'rival of plan {plan.number}: {fault}')
+    return Decision(**values)
