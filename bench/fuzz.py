@@ -44,8 +44,8 @@ from intradp_ros.runtime.edge import FILLING, LARGEST_MERGE, RUNS
 
 # Small, so that the edge does real work on whole frames in the middle of the flood.
 MODEL = {'model': 'demo_detector', 'input_size': '160x128', 'threads': 1,
-         'score_threshold': 0.05, 'deadline_ms': 20000.0}
-EDGE = {name: value for name, value in MODEL.items() if name != 'deadline_ms'}
+         'score_threshold': 0.05}
+DEVICE = MODEL | {'mode': 'offload', 'deadline_ms': 20000.0}
 
 
 class Flood:
@@ -57,9 +57,9 @@ class Flood:
         self.context = rclpy.Context()
         rclpy.init(context=self.context, domain_id=domain)
         self.executor = SingleThreadedExecutor(context=self.context)
-        self.edge = self._start(EdgeNode, '/edge', EDGE)
-        self.good = self._start(DeviceNode, '/good', MODEL)
-        self.victim = self._start(DeviceNode, '/victim', MODEL)
+        self.edge = self._start(EdgeNode, '/edge', MODEL)
+        self.good = self._start(DeviceNode, '/good', DEVICE)
+        self.victim = self._start(DeviceNode, '/victim', DEVICE)
         self.probe = rclpy.create_node('flood', context=self.context)
         self.executor.add_node(self.probe)
         # Whoever announces tiles is a robot to the edge.

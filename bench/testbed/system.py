@@ -125,7 +125,9 @@ class System:
     def start_device(self, number: int = 0) -> None:
         """Start a robot's device node (in topology 'remote' on the edge machine)."""
         remote = self.topology == 'remote'
-        extra = {'mode': 'local', 'image_transport': 'compressed'} if remote else {}
+        # Nothing is planned, nor a profile measured, until somebody sets a mode.
+        extra = {'mode': 'local', 'image_transport': 'compressed'} if remote else \
+            {'mode': 'offload'}
         self._start(f'device{number}', self.bed.on_edge() if remote else self.bed.on_robot(number),
                     'device_node', ROBOT.format(number), 'robot.yaml',
                     self._model | self._device | extra)

@@ -13,12 +13,13 @@ _DEFAULTS = DeviceSettings()
 PIXEL_CODECS = tuple(name for name, codec in CODECS.items() if name != 'float32')
 
 LIVE = (
-    Parameter('mode', _DEFAULTS.mode, 'Who decides how frames are done. By hand: "local" (whole '
-              'model here), "offload" (input to the edge, band by band), "split" (upper rows of '
-              'the merge tensor from here, the rest as raw rows), "divided" (inexact: either side '
-              'computes its part of the image to the end, with a halo of halo_px rows). By plan: '
-              '"auto" (frontier, with the codec and the halo that max_map_drop allows) or any '
-              'planner of `intradp plan`',
+    Parameter('mode', 'frontier', 'Who decides how frames are done. By plan: "frontier" (exact, '
+              'from the link as it is), "auto" (the same with the codec and the halo that '
+              'max_map_drop allows) or any other planner of `intradp plan`. By hand: "local" '
+              '(whole model here), "offload" (input to the edge, band by band), "split" (upper '
+              'rows of the merge tensor from here, the rest as raw rows), "divided" (inexact: '
+              'either side computes its part of the image to the end, with a halo of halo_px '
+              'rows)',
               choices=modes.NAMES, live=True),
     Parameter('way', '', 'How modes by plan do frames: set by the parameter server together with '
               'merge, device_share, halo_px, tile_count and codec; empty: the device plans by '

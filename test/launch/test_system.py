@@ -66,8 +66,8 @@ class System:
         self.processes = processes
         self.start_edge()
         for node, parameters in (
-                ('device_node', MODEL | {'deadline_ms': 400.0}), ('parameter_server', {}),
-                ('camera_node', {'width': 320, 'height': 240})):
+                ('device_node', MODEL | {'mode': 'offload', 'deadline_ms': 400.0}),
+                ('parameter_server', {}), ('camera_node', {'width': 320, 'height': 240})):
             processes.start(node, command(node, '/robot', 'robot.yaml', parameters))
         self.context = rclpy.Context()
         rclpy.init(context=self.context, domain_id=domain)

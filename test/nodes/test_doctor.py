@@ -39,7 +39,7 @@ def the_fault(found, text):
 
 @pytest.fixture
 def system(graph):
-    device = started(graph, DeviceNode, '/robot', deadline_ms=20000.0)
+    device = started(graph, DeviceNode, '/robot', mode='offload', deadline_ms=20000.0)
     graph.add(CameraNode, width=200, height=150, rate=5.0)
     return graph, device
 

@@ -41,7 +41,8 @@ def threads():
 @pytest.mark.parametrize('turned', ['device', 'edge'])
 def test_lifecycle_in_the_middle_of_frames_leaves_nothing(graph, photograph, turned):
     """The camera never stops: transitions meet frames wherever they are."""
-    nodes = {'device': graph.add(DeviceNode, '/robot', deadline_ms=2000.0, **MODEL),
+    nodes = {'device': graph.add(DeviceNode, '/robot', mode='offload', deadline_ms=2000.0,
+                                 **MODEL),
              'edge': graph.add(EdgeNode, '/edge', **MODEL)}
     bare, none = entities(nodes[turned]), threads()
     camera, message = graph.probe(), conversions.image_from_rgb(photograph, Header())
@@ -122,7 +123,7 @@ def test_a_signal_while_a_node_starts_ends_it_with_code_0(domain, tmp_path, mome
     """While it imports, builds its model, or measures a profile: for seconds each."""
     with Processes(tmp_path / 'logs', {'XDG_CACHE_HOME': str(tmp_path)}) as processes:
         node = processes.start('device_node', command(
-            'device_node', '/robot', 'robot.yaml', MODEL | {'mode': 'frontier'}))
+            'device_node', '/robot', 'robot.yaml', MODEL))
         log, until = processes.log('device_node'), time.monotonic() + 90
         while not catches_signals(node) or (moment == 'measuring'
                                             and moment not in log.read_text()):

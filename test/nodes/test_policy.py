@@ -32,7 +32,7 @@ def full(name, namespace, node):
 
 
 @pytest.mark.parametrize('file, factory, namespace, overrides', [
-    ('robot.policy.xml', DeviceNode, '/robot', MODEL),
+    ('robot.policy.xml', DeviceNode, '/robot', MODEL | {'mode': 'offload'}),
     ('edge.policy.xml', EdgeNode, '/edge', MODEL),
     ('robot.policy.xml', ParameterServer, '/robot', {})])
 def test_the_policy_is_what_the_node_does(graph, file, factory, namespace, overrides):
