@@ -278,7 +278,7 @@ class DeviceSession:
         deadline = job.camera.arrival + job.report.deadline_ms / 1e3 - max(0.0, local)
         while not job.changed.is_set():
             flow, given_up = self._sender.flow, float('inf')
-            if (usual := self._edge_times.frame()) is not None:
+            if (usual := self._edge_times.frame(self._edges_share(job))) is not None:
                 if 0 < flow.rate < SLOWED * rate:
                     left = self._sender.bytes_left() + offer.bytes_left
                     if left / flow.rate > max(local, LONG):

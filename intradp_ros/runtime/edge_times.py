@@ -28,10 +28,15 @@ class EdgeTimes:
         if share > LEAST_SHARE:
             self._wholes.append(seconds / share)
 
-    def frame(self) -> float | None:
-        """Give what a frame usually takes; None while it is not known."""
+    def frame(self, share: float = 0.0) -> float | None:
+        """
+        Give what a frame usually takes; None while it is not known.
+
+        :param share: of the model's work that this one leaves to the edge: it may be more than the
+            usual frame's.
+        """
         times = tuple(self._frames)
-        return statistics.median(times) if times else None
+        return max(statistics.median(times), share * self.whole()) if times else None
 
     def whole(self) -> float:
         """

@@ -16,6 +16,14 @@ def test_a_small_part_says_nothing_of_the_whole():
     assert times.frame() == 0.007 and times.whole() == 0.04
 
 
+def test_a_frame_that_leaves_more_to_the_edge_takes_longer():
+    times = EdgeTimes()
+    times.note(0.05, 0.5)
+    assert (times.frame(0.25), times.frame(1.0)) == (0.05, 0.1)
+    times.note(0.11, 1.0)
+    assert times.frame(0.5) == 0.08 < times.frame(1.0) < 0.11
+
+
 def test_few_slow_frames_do_not_make_a_slow_edge():
     times = EdgeTimes()
     for seconds in (9.0,) * 9 + (0.05, 0.14, 0.05, 0.14, 0.05, 0.14, 0.05, 0.14, 0.14):
