@@ -28,6 +28,9 @@ try:
 except ImportError:
     CvBridge = None
 
+# What no frame takes on an edge: an hour. Rates, and how long to wait, are worked out from it.
+LONGEST_MS = 3.6e6
+
 
 # -- headers -----------------------------------------------------------------------------------
 
@@ -209,12 +212,16 @@ def message_from_ack(ack: Ack) -> messages.TileAck:
 
 
 def ack_from_message(message: messages.TileAck) -> Ack:
-    """Read an acknowledgement; raises TileError for a state that there is not."""
+    """Read an acknowledgement; raises TileError for a state or a time that cannot be."""
     try:
         state = AckState(message.state)
     except ValueError:
         raise TileError(f'acknowledgement of frame {message.frame} has unknown state '
                         f'{message.state}') from None
+    for name in ('receive_ms', 'wait_ms', 'compute_ms'):
+        if not abs(getattr(message, name)) <= LONGEST_MS:  # nor may it be no number
+            raise TileError(f'acknowledgement of frame {message.frame} has {name} '
+                            f'{getattr(message, name)}')
     return Ack(**{f.name: getattr(message, f.name) for f in fields(Ack) if f.name != 'state'},
                state=state)
 

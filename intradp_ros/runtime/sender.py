@@ -97,7 +97,8 @@ class Sender:
                         return self._job, message
                     if self._supply is not None and not self._dry and self.flow.wants_more(now):
                         return self._job, self._supply
-                self._changed.wait(wait)
+                # Of a link that carries next to nothing one may be due after centuries.
+                self._changed.wait(wait and min(wait, threading.TIMEOUT_MAX))
             return None
 
     def _run(self) -> None:

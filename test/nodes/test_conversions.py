@@ -1,6 +1,7 @@
 """Messages and plain types are two forms of the same."""
 
 import dataclasses
+import math
 
 import cv2
 import numpy as np
@@ -50,6 +51,14 @@ def test_acks(ack):
 def test_an_unknown_state_is_refused():
     with pytest.raises(TileError, match='77'):
         conversions.ack_from_message(messages.TileAck(state=77))
+
+
+@pytest.mark.parametrize('name', ['receive_ms', 'wait_ms', 'compute_ms'])
+@pytest.mark.parametrize('value', [math.nan, math.inf, 3e38, -3e38, 4e6])
+def test_times_that_cannot_be_are_refused(name, value):
+    """Of a rate made from them a sender would wait for longer than a clock can count."""
+    with pytest.raises(TileError, match=f'frame 7 has {name}'):
+        conversions.ack_from_message(messages.TileAck(frame=7, **{name: value}))
 
 
 @given(n=st.integers(0, 20), seed=st.integers(0, 99))
