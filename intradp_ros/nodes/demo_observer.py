@@ -27,7 +27,7 @@ from intradp_ros.runtime.wire import Report, Stamp
 TABLE = (
     *models.MODEL,
     Parameter('frames', 60, 'Processed frames to watch', low=1, high=100000),
-    Parameter('wait_for_edge', True, 'Begin with the first frame that the edge answered'),
+    Parameter('wait_for_edge', True, 'Begin after the first frame of which the edge has heard'),
     Parameter('patience', 90.0, 'Longest wait for the next frame', 's', 1.0, 3600.0),
     Parameter('out', 'demo', 'Folder for detections.png and summary.json'),
 )
@@ -76,7 +76,8 @@ class DemoObserver(Node):
         # The frame in which the edge was first heard may have begun without it: begin after it.
         if self._begun and len(self.records) < self.get_parameter('frames').value:
             self.records[report.stamp] = Record(report)
-        self._begun = self._begun or report.source == 'edge'
+        # Where a plan says that the device is sooner the edge hears of a frame now and then.
+        self._begun = self._begun or report.source == 'edge' or report.acknowledged > 0
 
     @property
     def complete(self) -> bool:
