@@ -276,9 +276,11 @@ class DeviceSession:
         done = 0.0 if job.division else job.report.device_ms / 1e3
         local = MARGIN * statistics.median(self._local_times) - done
         deadline = job.camera.arrival + job.report.deadline_ms / 1e3 - max(0.0, local)
+        usual = None
         while not job.changed.is_set():
             flow, given_up = self._sender.flow, float('inf')
-            if (usual := self._edge_times.frame(self._edges_share(job))) is not None:
+            usual = usual or self._edge_times.frame(self._edges_share(job))
+            if usual is not None:
                 if 0 < flow.rate < SLOWED * rate:
                     left = self._sender.bytes_left() + offer.bytes_left
                     if left / flow.rate > max(local, LONG):
