@@ -213,13 +213,13 @@ class DeviceNode(ManagedNode):
         """
         Remember the plan's number and rival; its values come as parameters, where each is judged.
         """
-        self._plan, self._rival = plan.number, None
-        self.apply_parameters()
+        self._plan = plan.number
         try:
             self._rival = rival.read(plan)
             self.apply_parameters()
         except ParameterError as error:
             self._rival = None
+            self.apply_parameters()
             self.warn(f'intradp/plan: {error}')
 
     # -- what goes out: detections at once, by whoever has them; reports by the inference thread;

@@ -169,9 +169,7 @@ class ParameterServer(Node):
         if decision is None:
             return {}  # it could not plan for this wish a moment ago, and the reason stands
         self._reason = decision.reason
-        decided = {'way': decision.way, 'merge': decision.merge,
-                   'device_share': decision.device_share, 'halo_px': decision.halo_px,
-                   'tile_count': decision.tile_count, 'codec': decision.codec}
+        decided = {name: getattr(decision, name) for name in rival.DECIDED}
         # What is set by hand, here or on the device, a rival would not have.
         if not decided.keys() & (kept.keys() | self._owner.pinned.keys()):
             self._rival = rival.fields(decision.rival)

@@ -5,7 +5,9 @@ from intradp_ros.msg import Plan
 from intradp_ros.nodes.device_parameters import LIVE
 from intradp_ros.runtime.modes import Decision
 
-_NAMES = ('way', 'merge', 'device_share', 'halo_px', 'tile_count', 'codec', 'new')
+# What plans decide: parameters of the device, and fields of a Plan and of a Decision.
+DECIDED = ('way', 'merge', 'device_share', 'halo_px', 'tile_count', 'codec')
+_NAMES = (*DECIDED, 'new')
 
 
 def fields(rival: Decision | None) -> dict[str, object]:
