@@ -76,8 +76,8 @@ class DemoObserver(Node):
         # The frame in which the edge was first heard may have begun without it: begin after it.
         if self._begun and len(self.records) < self.get_parameter('frames').value:
             self.records[report.stamp] = Record(report)
-        # Where a plan says that the device is sooner the edge hears of a frame now and then.
-        self._begun = self._begun or report.source == 'edge' or report.acknowledged > 0
+        # Where a plan says that the device is sooner the edge answers none: it hears of some.
+        self._begun = self._begun or report.acknowledged > 0 and not report.fallback
 
     @property
     def complete(self) -> bool:
