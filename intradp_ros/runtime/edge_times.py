@@ -3,7 +3,7 @@
 import statistics
 from collections import deque
 
-import numpy as np
+from intradp_ros.runtime.rolling import percentile
 
 # Of so many frames, the last ones.
 FRAMES = 9
@@ -45,5 +45,4 @@ class EdgeTimes:
         The lower quartile: among frames of 51 to 63 ms some took 140, and with the median plans
         took the edge to be as fast as the device, or four times as fast, within a minute.
         """
-        times = tuple(self._wholes)
-        return float(np.quantile(times, 0.25)) if times else 0.0
+        return percentile(tuple(self._wholes), 25)

@@ -1,9 +1,24 @@
-"""Figures of the last frames, for diagnostics: how many a second, and how long they take."""
+"""Figures of the last frames: how many a second, and how long they take."""
 
 import threading
 from collections import deque
+from collections.abc import Collection
 
-import numpy as np
+
+def percentile(values: Collection[float], share: float) -> float:
+    """
+    Give what `share` percent of some values do not exceed, interpolated linearly; 0 of none.
+
+    As numpy's, which takes a hundred times as long for a few values: on a quarter of a core four
+    places that asked it were a tenth of all that a device node did.
+    """
+    if not values:
+        return 0.0
+    ordered = sorted(values)
+    place = (len(ordered) - 1) * share / 100
+    below = int(place)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (place - below) * (ordered[above] - ordered[below])
 
 
 class Rolling:
@@ -41,7 +56,7 @@ class Rolling:
         :returns: 0 while there was none.
         """
         with self._lock:
-            return float(np.percentile(self._durations, share)) if self._durations else 0.0
+            return percentile(self._durations, share)
 
     def figures(self, now: float, event: str, duration: str) -> dict[str, float]:
         """Write it for diagnostics: what an event is called, and the duration that was noted."""

@@ -5,11 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intradp_ros.runtime.rolling import Rolling
+from intradp_ros.runtime.rolling import Rolling, percentile
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=60), st.floats(0, 100))
+def test_percentiles_are_numpys(values, share):
+    assert percentile(values, share) == pytest.approx(np.percentile(values, share))
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=60))
-def test_percentiles_are_those_of_the_last_events(durations):
+def test_percentiles_of_a_rolling_are_those_of_the_last_events(durations):
     rolling = Rolling(0.0, events=20)
     for i, duration in enumerate(durations):
         rolling.add(float(i), duration)
