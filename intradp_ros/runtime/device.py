@@ -42,8 +42,9 @@ from intradp_ros.tiling.split import offload
 MARGIN = 1.25
 # A link that carries less than this share of what it did when the frame was begun, and will take
 # this long (seconds), is not waited for where the device is sooner alone, as far as
-# acknowledgements show; and how often (seconds) a frame that waits looks.
-SLOWED, LONG, LOOK_PERIOD = 0.5, 0.25, 0.02
+# acknowledgements show. A frame that waits looks after so many seconds, then after twice as many
+# each time, up to the second figure: looking takes the robot's core from what is waited for.
+SLOWED, LONG, FIRST_LOOK, LAST_LOOK = 0.5, 0.25, 0.02, 0.1
 # The edge says what a frame took there right after its detections; so long (seconds) the report
 # waits for it: it may be lost.
 LAST_WORD = 0.02
@@ -143,6 +144,7 @@ class DeviceSession:
         self.mailbox.close()
         if job := self._job:
             job.claim()
+            job.changed.set()
         self._thread.join()
         self._sender.close()
 
@@ -276,7 +278,7 @@ class DeviceSession:
         done = 0.0 if job.division else job.report.device_ms / 1e3
         local = MARGIN * statistics.median(self._local_times) - done
         deadline = job.camera.arrival + job.report.deadline_ms / 1e3 - max(0.0, local)
-        usual = None
+        usual, look = None, FIRST_LOOK
         while not job.changed.is_set():
             flow, given_up = self._sender.flow, float('inf')
             usual = usual or self._edge_times.frame(self._edges_share(job))
@@ -291,7 +293,8 @@ class DeviceSession:
             wait = min(deadline, given_up) - self._clock()
             if wait <= 0:
                 return
-            job.changed.wait(min(wait, LOOK_PERIOD))
+            job.changed.wait(min(wait, look))
+            look = min(2 * look, LAST_LOOK)
 
     def _finish_here(self, job: Job, frame: Frame, geometry: Geometry,
                      settings: DeviceSettings) -> None:
@@ -338,8 +341,11 @@ class DeviceSession:
         with self._ending:
             if not job.claim():
                 return False
-            if source != 'device':
-                self.answered += 1
-            job.complete(source, detections, self._clock())
-            self._outlets.detections(job.camera.stamp, detections)
+            try:
+                if source != 'device':
+                    self.answered += 1
+                job.complete(source, detections, self._clock())
+                self._outlets.detections(job.camera.stamp, detections)
+            finally:
+                job.changed.set()
             return True

@@ -158,7 +158,7 @@ class Flow:
 
     def wants_more(self, now: float) -> bool:
         """Whether another message could go at once: the time to decide what it shall be."""
-        return not any(self._queues) and self._closed_for(now, self._usual_size) == 0
+        return not self.waiting and self._closed_for(now, self._usual_size) == 0
 
     # -- what comes back -----------------------------------------------------------------------
 
@@ -219,6 +219,11 @@ class Flow:
     def unheard_since(self) -> float:
         """When the first message was sent of which nothing has been heard; -inf without one."""
         return float('-inf') if self._unheard_since is None else self._unheard_since
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a message waits to be sent, or to be sent again."""
+        return any(self._queues)
 
     @property
     def bytes_left(self) -> int:

@@ -27,9 +27,10 @@ class Job:
     `offered` says that the edge was given this frame, `frontier` who computes which part of it,
     `progress` when the edge last said something about it. `division` says that each side computes
     a part of the image, and `lossless` that nothing of what the edge was sent has lost anything.
-    `changed` is set when the edge answered or will not answer: the inference thread waits for it
-    rather than for a time. `told` is set when the edge has said what the frame took there, which
-    may come after its detections.
+    `ended` is set by whoever claims the frame, and `changed` when its detections are out, or the
+    edge will not answer: the inference thread waits for it rather than for a time, and what it
+    does then does not hold detections up. `told` is set when the edge has said what the frame
+    took there, which may come after its detections.
     """
 
     camera: CameraFrame
@@ -62,12 +63,11 @@ class Job:
         return next(self._indices)
 
     def claim(self) -> bool:
-        """Win the right to end this frame: True exactly once."""
+        """Win the right to end this frame, and the duty to set `changed`: True exactly once."""
         with self._lock:
             if self.ended.is_set():
                 return False
             self.ended.set()
-            self.changed.set()
             return True
 
     def add_part(self, source: str, detections: Detections) -> tuple[Detections, ...]:

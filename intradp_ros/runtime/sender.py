@@ -63,7 +63,10 @@ class Sender:
                 self.flow.on_ack(ack, self._clock())
             else:
                 self.flow.heard()
-            self._changed.notify()
+            # With all sent, and no more to come before `wake`, an acknowledgement opens the way
+            # for nothing: each time that the thread wakes up takes a slow robot's time.
+            if self.flow.waiting or not self._dry:
+                self._changed.notify()
 
     def bytes_left(self) -> int:
         """Give the bytes of the frame that were put and that nobody has acknowledged."""
