@@ -95,13 +95,13 @@ class DeviceNode(ManagedNode):
             self.create_subscription(
                 TileAck, 'intradp/acks', self._on_ack, qos.ACKS, callback_group=apart,
                 event_callbacks=events.of_subscription(self, 'intradp/acks'))]
-        self._receiver = Receiver(self, heard, self._failed)
+        self._receiver = Receiver(self, heard, self.failed)
         self._entities = [
             *heard, self.create_subscription(Plan, 'intradp/plan', self._on_plan, qos.LATCHED)]
         self._images = ImageSubscription(self, self.value('image_transport'), self._on_image,
-                                         self._failed)
+                                         self.failed)
         self._periodic = Periodic({self._publish_link: 0.2, self._images.follow: 0.5},
-                                  self._failed)
+                                  self.failed)
 
     def stop_work(self) -> None:
         """Free the model and stop listening."""
@@ -185,10 +185,6 @@ class DeviceNode(ManagedNode):
     # -- what comes in: images and what the edge sends on receivers' threads, plans on the
     # -- executor's ------------------------------------------------------------------------------
 
-    def _failed(self, error: Exception) -> None:
-        if self.context.ok():  # what is called while it ends may find its publisher gone
-            self.warn(f'a callback failed: {type(error).__name__}: {error}')
-
     def _on_image(self, image: Image | CompressedImage, info: MessageInfo) -> None:
         decode = conversions.rgb_from_image if isinstance(image, Image) else \
             conversions.rgb_from_compressed
@@ -250,6 +246,8 @@ class DeviceNode(ManagedNode):
             picture, conversions.header_from(result.stamp)))
 
     def _publish_link(self) -> None:
+        if not self._links.get_subscription_count():
+            return
         session = self.session
         header = Header(stamp=self.get_clock().now().to_msg())
         self._links.publish(conversions.message_from_link(

@@ -194,7 +194,7 @@ class EdgeNode(ManagedNode):
         now = time.monotonic()
         figures: dict[str, object] = {'model': self.session.detector.identity,
                                       **self._work.figures(now, 'frame', 'compute')}
-        for name, robot in self.robots.items():
+        for name, robot in self.robots.copy().items():
             figures |= {f'{name} {what}': figure
                         for what, figure in robot.work.figures(now, 'frame', 'compute').items()}
         for name, robot in self.session.robots.copy().items():

@@ -26,6 +26,7 @@ from rclpy.utilities import get_rmw_implementation_identifier
 from intradp_ros.errors import IntraDPError
 from intradp_ros.nodes import conversions, middleware, parameters
 from intradp_ros.nodes.parameters import Parameter
+from intradp_ros.nodes.periodic import Periodic
 from intradp_ros.runtime import memory
 
 # Seconds that a node has to close after a signal; one that is building its model is left at it.
@@ -40,6 +41,8 @@ class ManagedNode(LifecycleNode):
     :param overrides: start values of parameters, as tests give them.
     """
 
+    _heartbeat: Periodic | None = None
+
     def __init__(self, name: str, table: tuple[Parameter, ...],
                  overrides: dict[str, object] | None = None, **options):
         super().__init__(name, parameter_overrides=[
@@ -50,9 +53,17 @@ class ManagedNode(LifecycleNode):
         self._wake = self.create_guard_condition(self._run_calls)
         self._warned: dict[str, float] = {}
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
-        self._diagnostics_timer = self.create_timer(1.0, self._publish_diagnostics)
+        # Held while figures are read, which are gone with the work.
+        self._reading = threading.Lock()
         parameters.declare(self, self.table, lambda: self.active)
         self.add_post_set_parameters_callback(lambda _: self.apply_parameters())
+        self._heartbeat = Periodic({self._publish_diagnostics: 1.0}, self.failed)
+
+    def destroy_node(self) -> None:
+        """Leave the graph; nothing is published any more."""
+        if self._heartbeat:  # parameters were accepted
+            self._heartbeat.close()
+        super().destroy_node()
 
     @abstractmethod
     def start_work(self) -> None:
@@ -64,7 +75,7 @@ class ManagedNode(LifecycleNode):
 
     @abstractmethod
     def figures(self) -> tuple[bytes, str, dict[str, object]]:
-        """Give level, summary and figures for /diagnostics while active."""
+        """Give level, summary and figures for /diagnostics while active; on its own thread."""
 
     def apply_parameters(self) -> None:
         """Take over changed parameters (after they were judged)."""
@@ -106,7 +117,8 @@ class ManagedNode(LifecycleNode):
     def close(self) -> None:
         """Stop work if there is any; safe at any time."""
         if self.active:
-            self.active = False
+            with self._reading:
+                self.active = False
             self.stop_work()
 
     def start(self) -> bool:
@@ -135,6 +147,11 @@ class ManagedNode(LifecycleNode):
             self._warned[kind] = now
             self.get_logger().warning(text)
 
+    def failed(self, error: Exception) -> None:
+        """Log what a callback raised; one that is called while the node ends may find it gone."""
+        if self.context.ok():
+            self.warn(f'a callback failed: {type(error).__name__}: {error}')
+
     def _run_calls(self) -> None:
         """
         Make the calls that wait; after a shutdown of the context there is nobody to hear
@@ -144,8 +161,11 @@ class ManagedNode(LifecycleNode):
             self._calls.popleft()()
 
     def _publish_diagnostics(self) -> None:
-        level, summary, figures = self.figures() if self.active else (
-            DiagnosticStatus.WARN, 'not active', {})
+        if not self.context.ok():
+            return
+        with self._reading:
+            level, summary, figures = self.figures() if self.active else (
+                DiagnosticStatus.WARN, 'not active', {})
         array = DiagnosticArray(status=[conversions.diagnostic(
             f'{self.get_fully_qualified_name().lstrip("/")}: work', self.get_namespace(),
             level, summary, figures)])

@@ -11,6 +11,7 @@ from robots import MODEL, SUCCESS, Camera, picture, started
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
+from intradp_ros.msg import LinkState
 from intradp_ros.nodes import conversions, qos
 from intradp_ros.nodes.device_node import DeviceNode
 from intradp_ros.nodes.edge_node import EdgeNode
@@ -81,6 +82,18 @@ def test_diagnostics_say_how_fast_and_by_which_way(graph, photograph):
         assert 0 < figure(node, f'{what} p50 [ms]') <= figure(node, f'{what} p95 [ms]')
     for node, what in ((robot, 'frame'), (edge, 'frame'), (edge, '/robot frame')):
         assert f'{what} rate [frames/s]' in heard[node]
+
+
+def test_what_is_known_of_the_link_is_told_while_somebody_listens(graph):
+    probe, made, diagnostics, heard = graph.probe(), [], [], []
+    device = started(graph, DeviceNode, mode='local')
+    publisher, publish = device._links, device._links.publish
+    publisher.publish = lambda message: (made.append(message), publish(message))
+    probe.create_subscription(DiagnosticArray, '/diagnostics', diagnostics.append, 10)
+    graph.wait(lambda: len(diagnostics) >= 3)  # one a second
+    assert not made
+    probe.create_subscription(LinkState, 'intradp/link', heard.append, qos.LINK)
+    graph.wait(lambda: heard and made)
 
 
 def test_live_parameters_and_those_that_are_not(graph, photograph):
