@@ -62,16 +62,24 @@ def _zlib_decode(data: memoryview, shape: tuple[int, int, int]) -> np.ndarray:
     return np.frombuffer(plain, np.uint8).reshape(shape)
 
 
-def _jpeg_encode(rows: np.ndarray) -> bytes:
+def _jpeg_encode(rows: np.ndarray, quality: int = 90, *options: int) -> bytes:
     done, data = cv2.imencode('.jpg', cv2.cvtColor(rows, cv2.COLOR_RGB2BGR),
-                              [cv2.IMWRITE_JPEG_QUALITY, 90])
+                              [cv2.IMWRITE_JPEG_QUALITY, quality, *options])
     if not done:
         raise TileError(f'OpenCV could not encode rows of shape {rows.shape} as JPEG')
     return data.tobytes()
 
 
 def _jpeg_444_encode(rows: np.ndarray) -> bytes:
-    # Not OpenCV: before 4.7 it halves the resolution of colour, whatever it is asked for.
+    if hasattr(cv2, 'IMWRITE_JPEG_SAMPLING_FACTOR_444'):
+        return _jpeg_encode(rows, 60, cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+                            cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
+    return _jpeg_444_encode_by_pillow(rows)
+
+
+def _jpeg_444_encode_by_pillow(rows: np.ndarray) -> bytes:
+    # The same bytes, a third later. Before 4.7 OpenCV halves the resolution of colour, whatever it
+    # is asked for.
     data = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(rows, np.uint8)).save(
         data, 'JPEG', quality=60, subsampling='4:4:4')

@@ -47,6 +47,14 @@ def test_less_quality_with_the_whole_resolution_of_colour_is_smaller(photograph)
     assert np.abs(decoded.astype(int) - photograph).mean() < 4
 
 
+def test_whoever_encodes_colour_of_the_whole_resolution_loses_as_little(photograph):
+    """OpenCV, or Pillow where it cannot; they need not take the same library to it."""
+    usual, other = (np.asarray(CODECS['jpeg_444'].decode(memoryview(encode(photograph)),
+                                                         photograph.shape), int)
+                    for encode in (CODECS['jpeg_444'].encode, codec._jpeg_444_encode_by_pillow))
+    assert np.abs(usual - other).mean() < 0.5
+
+
 @pytest.mark.parametrize('name', CODECS)
 @given(noise=st.binary(max_size=300), shape=shapes)
 def test_nonsense_is_refused(name, noise, shape):
