@@ -80,12 +80,19 @@ def profile(args: argparse.Namespace, model: dict[str, object]) -> tuple[Path, P
 def calibrate(args: argparse.Namespace, name: str) -> dict:
     """
     Measure what a model takes on the robot (D) and on the edge, and profile both sides; once.
+
+    Profiles are no part of the results: where they are gone they are measured again, and D, which
+    decides the rates of all cells of a model, stays.
     """
     found = grid.load(args.out, f'calibration-{name}')
-    if found:
+    if found and all((args.out / path).exists() for path in found['profiles']):
         return found
     model = bench_model.parameters(name)
-    device, server = profile(args, model)
+    profiles = [os.path.relpath(path, args.out) for path in profile(args, model)]
+    if found:
+        found['profiles'] = profiles
+        grid.save(args.out, f'calibration-{name}', found)
+        return found
     with running(args, model, label=f'calibration-{name}') as (_, system):
         system.set({'mode': 'local'})
         # Fresh nodes are slow for some seconds, and D decides the rates of a whole grid.
@@ -101,7 +108,7 @@ def calibrate(args: argparse.Namespace, name: str) -> dict:
     result = {
         'model': name, 'device_ms': summary.percentiles([f.latency for f in alone])['p50'],
         'edge_ms': middle['edge_compute_ms'], 'input_bytes': middle['bytes'],
-        'profiles': [os.path.relpath(device, args.out), os.path.relpath(server, args.out)],
+        'profiles': profiles,
         'start_s': starts, 'discovery_s': max(0.0, system.matched - max(active.values())),
     }
     grid.save(args.out, f'calibration-{name}', result)

@@ -198,7 +198,8 @@ class Driver(Node):
                 self._pace.sent(now)
                 if warm:
                     self._counted.add(stamp)
-            self.spin(min(0.05, max(0.0, self._pace.next - now)))
+            # Each time that it wakes up takes the robot's core from a frame in work.
+            self.spin(max(0.0, min(1.0, self._pace.next - now, begun + seconds - now)))
             if self._warmed + self._processed > processed:
                 processed, progress = self._warmed + self._processed, now
             elif now > progress + 3 * patience:

@@ -1,0 +1,28 @@
+"""What is measured once for all cells of a model, and what is measured again where it is gone."""
+
+import argparse
+
+import conditions
+import grid
+
+
+def test_profiles_that_are_gone_are_measured_again_and_d_stays(tmp_path, monkeypatch):
+    """As in a new clone: results are part of it, profiles are not."""
+    made = []
+
+    def profile(args, model):  # takes minutes in a test bed
+        made.append(model['model'])
+        files = args.out / 'cache' / 'robot.json', args.out / 'cache' / 'edge.json'
+        files[0].parent.mkdir(exist_ok=True)
+        for file in files:
+            file.write_text('{}')
+        return files
+    monkeypatch.setattr(conditions, 'profile', profile)
+    args = argparse.Namespace(out=tmp_path, quick=True)
+    before = {'model': 'vgg19', 'device_ms': 1967.5, 'edge_ms': 441.6, 'input_bytes': 150528.0,
+              'profiles': ['cache/of/another/machine.json', 'cache/edge.json']}
+    grid.save(tmp_path, 'calibration-vgg19', before)
+    now = before | {'profiles': ['cache/robot.json', 'cache/edge.json']}
+    for _ in range(2):
+        assert conditions.calibrate(args, 'vgg19') == now
+    assert made == ['vgg19'] and grid.load(tmp_path, 'calibration-vgg19') == now
