@@ -21,11 +21,12 @@ import numpy as np
 
 from intradp_ros.errors import ImageError
 from intradp_ros.model.detector import Detections, Detector, Geometry
-from intradp_ros.planning.link import LinkEstimate, LinkEstimator
+from intradp_ros.planning.link import LinkEstimate
 from intradp_ros.runtime.divided import DevicePart
 from intradp_ros.runtime.edge_times import EdgeTimes
 from intradp_ros.runtime.exploration import RETRY_PERIOD, Explorer
 from intradp_ros.runtime.frontier import Layout, layout
+from intradp_ros.runtime.goodput import LinkEstimator
 from intradp_ros.runtime.job import FIRST, Job
 from intradp_ros.runtime.local import finish, head_share, stages
 from intradp_ros.runtime.mailbox import Mailbox

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from intradp_ros.planning.link import FrameTransfer, RateMeter
+from intradp_ros.runtime.goodput import FrameTransfer, RateMeter
 from intradp_ros.runtime.wire import Ack, Tile
 
 # The edge may hold an acknowledgement back so long (seconds), to say more with one: each takes a

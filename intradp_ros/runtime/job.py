@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from intradp_ros.model.detector import Detections
-from intradp_ros.planning.link import FrameTransfer
 from intradp_ros.runtime.frontier import Frontier
+from intradp_ros.runtime.goodput import FrameTransfer
 from intradp_ros.runtime.wire import Ack, AckState, CameraFrame, FrameResult, Report
 from intradp_ros.tiling.part import Division
 

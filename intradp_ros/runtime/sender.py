@@ -8,8 +8,8 @@ nobody has begun to send can still become the device's.
 import threading
 from collections.abc import Callable, Sequence
 
-from intradp_ros.planning.link import FrameTransfer
 from intradp_ros.runtime.flow import Flow, Message
+from intradp_ros.runtime.goodput import FrameTransfer
 from intradp_ros.runtime.job import Job
 from intradp_ros.runtime.wire import Ack, Tile
 

@@ -3,8 +3,8 @@
 import pytest
 from virtual_link import VirtualLink, losing
 
-from intradp_ros.planning.link import FrameTransfer
 from intradp_ros.runtime.flow import FIRST_MESSAGES, PROBE_PERIOD, Flow
+from intradp_ros.runtime.goodput import FrameTransfer
 from intradp_ros.runtime.wire import Ack, AckState
 
 MESSAGE = 30000

@@ -5,8 +5,8 @@ import itertools
 import random
 from collections.abc import Callable
 
-from intradp_ros.planning.link import FrameTransfer, LinkEstimator
 from intradp_ros.runtime.flow import ACK_PERIOD, Flow
+from intradp_ros.runtime.goodput import FrameTransfer, LinkEstimator
 from intradp_ros.runtime.wire import Ack, AckState, Stamp, Tile
 
 
