@@ -52,6 +52,25 @@ def test_detections_come_first_and_the_edges_last_word_is_in_the_report(detector
     assert 'begun' not in said  # nothing to compute here
 
 
+def test_nothing_is_woken_by_a_frames_end_before_its_detections_are_out(detector, photograph):
+    """And a publisher that fails holds nothing up, either."""
+    woken = []
+    with Pair(detector, deadline_ms=LONG) as pair:
+        device = pair.device
+
+        def fails(stamp, found):
+            woken.append(device._job.changed.is_set())
+            raise RuntimeError('the publisher is gone')
+        device._outlets, outlets = \
+            dataclasses.replace(device._outlets, detections=fails), device._outlets
+        begin = time.monotonic()
+        assert pair.process(photograph).report.source == 'edge'
+        assert time.monotonic() - begin < LONG / 1e3
+        device._outlets = outlets
+        assert pair.process(photograph).report.source == 'edge' and len(pair.heard) == 1
+    assert woken == [False] and 'the publisher is gone' in ''.join(pair.warnings)
+
+
 def test_a_last_word_that_is_lost_is_not_waited_for(detector, photograph, expected):
     with Pair(detector, deadline_ms=LONG) as pair:
         outlets = pair.edge._outlets
