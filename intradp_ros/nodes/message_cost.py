@@ -89,16 +89,25 @@ class Line:
         self._waiting: deque[Tile] = deque()
         self._taken = threading.Semaphore(0)
         self._seconds = 0.0
-        self._sender = Sender(self._hand_over, time.monotonic, lambda error: self._taken.release())
+        self._error: Exception | None = None
+        self._sender = Sender(self._hand_over, time.monotonic, self._failed)
         frame = CameraFrame(stamp, time.monotonic(), 0.0, lambda: image)
         self._sender.begin(Job(frame, image, Report(stamp, 0, 0, deadline_ms=DEADLINE_MS)),
                            self._supply, size, WINDOW, reliable=True)
 
     def send(self) -> float:
-        """Send a message; give the seconds of conversion and publish()."""
+        """
+        Send a message.
+
+        :returns: seconds of conversion and publish().
+        :raises Exception: what publish() raised.
+        """
         self._waiting.append(replace(self._tile, index=next(self._indices)))
         self._sender.wake()
-        self._taken.acquire(timeout=TIMEOUT)
+        if not self._taken.acquire(timeout=TIMEOUT):
+            raise TimeoutError(f'the middleware took no message in {TIMEOUT:.0f} s')
+        if self._error:
+            raise self._error
         return self._seconds
 
     def on_ack(self, message: TileAck) -> None:
@@ -111,6 +120,10 @@ class Line:
 
     def _supply(self) -> tuple[Sequence[Tile], bool] | None:
         return ([self._waiting.popleft()], True) if self._waiting else None
+
+    def _failed(self, error: Exception) -> None:
+        self._error = error
+        self._taken.release()
 
     def _hand_over(self, tile: Tile) -> None:
         begin = time.perf_counter()

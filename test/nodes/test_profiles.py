@@ -1,6 +1,7 @@
 """Where a node's profile comes from, and what a message costs."""
 
 import time
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from intradp_ros.planning import profile_cache
 from intradp_ros.planning.measure import measure
 from intradp_ros.planning.profile_file import save
 from intradp_ros.runtime import power
+from intradp_ros.runtime.wire import Ack, AckState
 
 
 class Lines(list):
@@ -64,6 +66,22 @@ def test_messages_cost_something_and_leave_nothing_behind(domain):
         node.destroy_node()
     finally:
         rclpy.shutdown()
+
+
+def test_messages_go_through_a_sessions_sender_and_a_failure_is_heard():
+    sent = []
+    with closing(message_cost.Line(sent.append, 1000)) as line:
+        for count in range(1, 6):  # more than a window that nothing is known of would take
+            assert 0 <= line.send() < 10
+            line.on_ack(conversions.message_from_ack(Ack(
+                0, 0, count, 0, count, 1000 * count, AckState.RECEIVING)))
+    assert [(tile.index, len(tile.data)) for tile in sent] == [(k, 1000) for k in range(5)]
+
+    def fails(tile):
+        raise ValueError('no publisher')
+    with closing(message_cost.Line(fails, 1000)) as line, \
+            pytest.raises(ValueError, match='no publisher'):
+        line.send()
 
 
 def test_what_a_message_takes_of_a_core_that_inference_has_is_measured_beside_inference():
