@@ -88,7 +88,7 @@ class Line:
         self._indices = itertools.count()
         self._waiting: deque[Tile] = deque()
         self._taken = threading.Semaphore(0)
-        self._seconds = 0.0
+        self._newest, self._seconds = -1, 0.0
         self._error: Exception | None = None
         self._sender = Sender(self._hand_over, time.monotonic, self._failed)
         frame = CameraFrame(stamp, time.monotonic(), 0.0, lambda: image)
@@ -128,8 +128,9 @@ class Line:
     def _hand_over(self, tile: Tile) -> None:
         begin = time.perf_counter()
         self._publish(tile)
-        self._seconds = time.perf_counter() - begin
-        self._taken.release()
+        if tile.index > self._newest:  # or its acknowledgement was lost, and it goes again
+            self._newest, self._seconds = tile.index, time.perf_counter() - begin
+            self._taken.release()
 
 
 def message_seconds(publish: Callable[[], float], count: int = 48) -> tuple[float, float]:

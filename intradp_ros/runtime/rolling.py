@@ -9,8 +9,8 @@ def percentile(values: Collection[float], share: float) -> float:
     """
     Give what `share` percent of some values do not exceed, interpolated linearly; 0 of none.
 
-    As numpy's, which takes a hundred times as long for a few values: on a quarter of a core four
-    places that asked it were a tenth of all that a device node did.
+    As numpy's, which takes 75 us of a slow core for nine values where this takes one: four places
+    that asked it were a tenth of all that a device node did on a quarter of a core.
     """
     if not values:
         return 0.0
