@@ -62,7 +62,11 @@ def _zlib_decode(data: memoryview, shape: tuple[int, int, int]) -> np.ndarray:
     return np.frombuffer(plain, np.uint8).reshape(shape)
 
 
-def _jpeg_encode(rows: np.ndarray, quality: int = 90, *options: int) -> bytes:
+# Quality of rows whose colour has half of the resolution, and all of it.
+QUALITY, QUALITY_444 = 90, 60
+
+
+def _jpeg_encode(rows: np.ndarray, quality: int = QUALITY, *options: int) -> bytes:
     done, data = cv2.imencode('.jpg', cv2.cvtColor(rows, cv2.COLOR_RGB2BGR),
                               [cv2.IMWRITE_JPEG_QUALITY, quality, *options])
     if not done:
@@ -72,7 +76,7 @@ def _jpeg_encode(rows: np.ndarray, quality: int = 90, *options: int) -> bytes:
 
 def _jpeg_444_encode(rows: np.ndarray) -> bytes:
     if hasattr(cv2, 'IMWRITE_JPEG_SAMPLING_FACTOR_444'):
-        return _jpeg_encode(rows, 60, cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+        return _jpeg_encode(rows, QUALITY_444, cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
                             cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
     return _jpeg_444_encode_by_pillow(rows)
 
@@ -82,7 +86,7 @@ def _jpeg_444_encode_by_pillow(rows: np.ndarray) -> bytes:
     # is asked for.
     data = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(rows, np.uint8)).save(
-        data, 'JPEG', quality=60, subsampling='4:4:4')
+        data, 'JPEG', quality=QUALITY_444, subsampling='4:4:4')
     return data.getvalue()
 
 
