@@ -26,7 +26,7 @@ def convolution(call: Call, inputs: Sequence[Tensor], shape: tuple[int, ...]) ->
         make = (
             transposed_kernel(call, Need.same(1), 1, x.shape[2])
             if call.get('transposed')
-            else direct_kernel(call, None)
+            else direct_kernel(call, x, None)
         )
         return Rule(WHOLE, [Need.all(1, t.rows) for t in inputs], make)
     residual = len(inputs) > 1
@@ -40,7 +40,7 @@ def convolution(call: Call, inputs: Sequence[Tensor], shape: tuple[int, ...]) ->
         symmetric = top == call.get('padding')[1]
         # A residual has exactly the rows of the band.
         window = Window(rows, x.rows, size, stride[0], top, symmetric, exact=residual)
-        need, borders, kernel = window.need, window.borders, direct_kernel(call, window)
+        need, borders, kernel = window.need, window.borders, direct_kernel(call, x, window)
     needs = [need, Need.same(rows)] if residual else [need]
     return Rule(Layout(2, rows), needs, kernel, borders)
 
@@ -55,8 +55,8 @@ def _transposed_need(rows: int, input_rows: int, size: int, stride: int, padding
     )
 
 
-def direct_kernel(call: Call, window: Window | None):
-    """Build what convolves a band, or (`window` None) a tensor that has no bands."""
+def direct_kernel(call: Call, x: Tensor, window: Window | None):
+    """Build what convolves a band of `x`, or (`window` None) an `x` that has no bands."""
     get = call.get
     top, bottom, left, right = get('padding')
     columns = left if left == right else 0
@@ -66,6 +66,7 @@ def direct_kernel(call: Call, window: Window | None):
     if window is None and top != bottom:
         extra += [top, bottom]
     stride, dilation = list(get('stride')), list(get('dilation'))
+    shape = list(F.pad(torch.empty(x.shape, device='meta'), extra).shape)
 
     def make(device: torch.device) -> Kernel:
         convolve = kernels.convolution(
@@ -77,6 +78,7 @@ def direct_kernel(call: Call, window: Window | None):
             get('groups'),
             get('activation'),
             device,
+            shape,
         )
         if around == [0, 0] and not any(extra):
             # Nothing to pad, nothing to cut: most layers of most networks.
