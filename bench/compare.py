@@ -237,8 +237,10 @@ def settle(args: argparse.Namespace) -> None:
     now = conditions.host(args)
     # A cell of another commit is as good as one of this one only if its reader knows.
     before = grid.load(args.out, 'host')
-    fixed = ('cpu', 'cores', 'torch', 'robot share of a core', 'robot slowed by', 'seed')
-    differing = [key for key in fixed if before and before.get(key) != now[key]]
+    fixed = ('cpu', 'cores', 'instructions', 'torch', 'robot share of a core', 'robot slowed by',
+             'seed')
+    # The instruction set was not noted before 2026-11-28.
+    differing = [key for key in fixed if before and before.get(key, now[key]) != now[key]]
     if differing:
         raise ParameterError(
             f'{args.out} holds results of another run ' + ', '.join(

@@ -33,7 +33,8 @@ def host(args: argparse.Namespace) -> dict[str, object]:
     """Say what was measured where."""
     robot, edge = default_processors()
     return {
-        'cpu': processor(), 'cores': os.cpu_count(), 'kernel': platform.release(),
+        'cpu': processor(), 'cores': os.cpu_count(),
+        'instructions': torch.backends.cpu.get_cpu_capability(), 'kernel': platform.release(),
         'python': platform.python_version(), 'torch': torch.__version__,
         'ros': os.environ.get('ROS_DISTRO', ''), 'rmw': 'rmw_fastrtps_cpp (UDP on the link)',
         'intradp_ros': version(), 'commit': record.commit(),

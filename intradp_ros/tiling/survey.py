@@ -22,7 +22,9 @@ from intradp_ros.tiling import tiles
 from intradp_ros.tiling.engine import Engine, Frame
 
 PARTITIONS = 2, 3, 8, 13
-TOLERANCE = 1e-5
+# Of the largest output. Torchvision's own FCOS, with random weights, is 0.9e-5 from its result in
+# float64, so two equally good ways to run it may be twice that apart.
+TOLERANCE = 2e-5
 
 
 @dataclass(frozen=True)
