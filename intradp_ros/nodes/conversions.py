@@ -218,7 +218,7 @@ def ack_from_message(message: messages.TileAck) -> Ack:
     except ValueError:
         raise TileError(f'acknowledgement of frame {message.frame} has unknown state '
                         f'{message.state}') from None
-    for name in ('receive_ms', 'wait_ms', 'compute_ms'):
+    for name in ('receive_ms', 'wait_ms', 'compute_ms', 'postprocess_ms'):
         if not abs(getattr(message, name)) <= LONGEST_MS:  # nor may it be no number
             raise TileError(f'acknowledgement of frame {message.frame} has {name} '
                             f'{getattr(message, name)}')

@@ -28,6 +28,7 @@ class Assembly:
     bytes: int = 0
     wait: float = 0.0
     compute: float = 0.0
+    postprocess: float = 0.0
 
     def ack(self, state: AckState) -> Ack:
         """Say what has arrived."""

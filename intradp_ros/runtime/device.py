@@ -108,13 +108,14 @@ class DeviceSession:
         if job and ack.frame == job.number:
             job.on_ack(ack, now)
             if ack.state is AckState.DONE:
-                self._edge_times.note(ack.compute_ms / 1e3, self._edges_share(job))
+                self._edge_times.note(ack.compute_ms / 1e3, self._edges_share(job),
+                                      ack.postprocess_ms / 1e3)
         if ack.state is AckState.DONE or (
                 ack.state is AckState.RECEIVING and now >= self._retry):
             self.edge_fault = ''
 
     def _edges_share(self, job: Job) -> float:
-        """Share of the model's work that a frame left to the edge, 0 to 1."""
+        """Share of the model's work, postprocessing apart, that a frame left to the edge."""
         if job.frontier is None:
             return 0.0
         plan = job.frontier.layout
@@ -137,7 +138,10 @@ class DeviceSession:
         return self._links.estimate()
 
     def edge_seconds(self) -> float:
-        """Give the time of the whole model on the edge in seconds; 0 while it is not known."""
+        """
+        Give the time of the whole model on the edge in seconds, postprocessing apart; 0 while it
+        is not known.
+        """
         return self._edge_times.whole()
 
     def close(self) -> None:

@@ -291,13 +291,15 @@ class EdgeSession:
                     part.feed(frame, a, b, rows)
                 else:
                     frame.feed(tensor, a, b, rows)
-        detections = None
+        detections, computed = None, self._clock()
         if frame.done:
             detections = self.detector.postprocess_part(
                 part.outputs(frame), assembly.geometry) if part else \
                 self.detector.postprocess(frame.outputs(), assembly.geometry)
-        assembly.compute += self._clock() - begin
+        end = self._clock()
+        assembly.compute += end - begin
         if detections is not None:
+            assembly.postprocess = end - computed
             self._finish(robot, run, assembly, detections)
 
     def _finish(self, robot: Robot, run: Run, assembly: Assembly, detections: Detections) -> None:
@@ -315,4 +317,5 @@ class EdgeSession:
         self._outlets.result(robot.name, assembly.tile.stamp, detections)
         self._outlets.ack(robot.name, replace(
             assembly.ack(AckState.DONE),
-            wait_ms=assembly.wait * 1e3, compute_ms=assembly.compute * 1e3))
+            wait_ms=assembly.wait * 1e3, compute_ms=assembly.compute * 1e3,
+            postprocess_ms=assembly.postprocess * 1e3))

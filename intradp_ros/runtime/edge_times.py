@@ -17,16 +17,20 @@ class EdgeTimes:
     def __init__(self) -> None:
         self._frames: deque[float] = deque(maxlen=FRAMES)
         self._wholes: deque[float] = deque(maxlen=FRAMES)
+        self._afters: deque[float] = deque(maxlen=FRAMES)
 
-    def note(self, seconds: float, share: float) -> None:
+    def note(self, seconds: float, share: float, after: float = 0.0) -> None:
         """
         Take the time of a frame.
 
         :param share: of the model's work that the edge did, 0 to 1.
+        :param after: seconds of it that postprocessing took, which is never shared.
         """
-        self._frames.append(seconds)
+        # Frames come last: who sees one sees the rest of it.
+        self._afters.append(after)
         if share > LEAST_SHARE:
-            self._wholes.append(seconds / share)
+            self._wholes.append((seconds - after) / share)
+        self._frames.append(seconds)
 
     def frame(self, share: float = 0.0) -> float | None:
         """
@@ -35,12 +39,13 @@ class EdgeTimes:
         :param share: of the model's work that this one leaves to the edge: it may be more than the
             usual frame's.
         """
-        times = tuple(self._frames)
-        return max(statistics.median(times), share * self.whole()) if times else None
+        times, afters = tuple(self._frames), tuple(self._afters)
+        return max(statistics.median(times), share * self.whole() + statistics.median(afters)) \
+            if times else None
 
     def whole(self) -> float:
         """
-        Give what the whole model takes, in seconds; 0 while it is not known.
+        Give what the whole model takes without postprocessing, in seconds; 0 while it is not known.
 
         The lower quartile: among frames of 51 to 63 ms some took 140, and with the median plans
         took the edge to be as fast as the device, or four times as fast, within a minute.

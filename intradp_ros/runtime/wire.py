@@ -67,6 +67,7 @@ class Ack:
     receive_ms: float = 0.0
     wait_ms: float = 0.0
     compute_ms: float = 0.0
+    postprocess_ms: float = 0.0
     reason: str = ''
 
 

@@ -42,7 +42,7 @@ def test_tiles(tile):
 
 @given(st.builds(Ack, session=U64, frame=U32, next=U16, bitmap=U64, messages=U16, bytes=U32,
                  state=st.sampled_from(AckState), receive_ms=st.just(0.5), wait_ms=st.just(1.5),
-                 compute_ms=st.just(2.0), reason=st.just('no')))
+                 compute_ms=st.just(2.0), postprocess_ms=st.just(0.5), reason=st.just('no')))
 def test_acks(ack):
     assert conversions.ack_from_message(
         over_the_wire(conversions.message_from_ack(ack))) == ack
@@ -53,7 +53,7 @@ def test_an_unknown_state_is_refused():
         conversions.ack_from_message(messages.TileAck(state=77))
 
 
-@pytest.mark.parametrize('name', ['receive_ms', 'wait_ms', 'compute_ms'])
+@pytest.mark.parametrize('name', ['receive_ms', 'wait_ms', 'compute_ms', 'postprocess_ms'])
 @pytest.mark.parametrize('value', [math.nan, math.inf, 3e38, -3e38, 4e6])
 def test_times_that_cannot_be_are_refused(name, value):
     """Of a rate made from them a sender would wait for longer than a clock can count."""

@@ -1,5 +1,7 @@
 """What is known of the edge's speed, and what is not taken for it."""
 
+import pytest
+
 from intradp_ros.runtime.edge_times import EdgeTimes
 
 
@@ -22,6 +24,14 @@ def test_a_frame_that_leaves_more_to_the_edge_takes_longer():
     assert (times.frame(0.25), times.frame(1.0)) == (0.05, 0.1)
     times.note(0.11, 1.0)
     assert times.frame(0.5) == 0.08 < times.frame(1.0) < 0.11
+
+
+def test_postprocessing_says_nothing_of_the_models_speed():
+    """It is done once, whatever is left to the edge; of SSDlite it can be two thirds of a frame."""
+    times = EdgeTimes()
+    times.note(0.13, 0.6, 0.1)
+    assert times.whole() == pytest.approx(0.05)
+    assert times.frame(1.0) == pytest.approx(0.15)
 
 
 def test_few_slow_frames_do_not_make_a_slow_edge():
