@@ -45,7 +45,8 @@ class EdgeTimes:
 
     def whole(self) -> float:
         """
-        Give what the whole model takes without postprocessing, in seconds; 0 while it is not known.
+        Give what the whole model takes without postprocessing, in seconds; 0 while it is not
+        known.
 
         The lower quartile: among frames of 51 to 63 ms some took 140, and with the median plans
         took the edge to be as fast as the device, or four times as fast, within a minute.

@@ -118,8 +118,8 @@ class Replanner:
         Plan if there is reason to.
 
         :param profile: of the device; the same one every time.
-        :param edge_seconds: the edge's time for the whole model, postprocessing apart, as measured;
-            0 while it is not known: then the wish's guess counts.
+        :param edge_seconds: the edge's time for the whole model, postprocessing apart, as
+            measured; 0 while it is not known: then the wish's guess counts.
         :param now: seconds of the clock that frames are noted with.
         :returns: a new decision, None when the last one stands.
         :raises ParameterError: when the planner cannot plan for this model.

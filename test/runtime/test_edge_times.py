@@ -27,7 +27,7 @@ def test_a_frame_that_leaves_more_to_the_edge_takes_longer():
 
 
 def test_postprocessing_says_nothing_of_the_models_speed():
-    """It is done once, whatever is left to the edge; of SSDlite it can be two thirds of a frame."""
+    """It is done once, whatever is left to the edge, and may take two thirds of a frame."""
     times = EdgeTimes()
     times.note(0.13, 0.6, 0.1)
     assert times.whole() == pytest.approx(0.05)

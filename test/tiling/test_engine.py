@@ -56,7 +56,7 @@ def captured(detector):
 
 @pytest.fixture(scope='module')
 def exact(detector, captured):
-    """Give the outputs in float64 from the normalised image on, by a copy with the same weights."""
+    """Give the outputs in float64, by a copy with the same weights."""
     copy = zoo.build(detector.name, input_size=(detector.input_height, detector.input_width))
     copy.dense.normalize.register_forward_hook(lambda _, inputs, output: output.double())
     with torch.inference_mode():
