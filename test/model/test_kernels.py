@@ -31,11 +31,10 @@ for width in (10, 28):
 
 
 @pytest.mark.skipif(platform.machine() != 'x86_64', reason='oneDNN has other layouts there')
-@pytest.mark.parametrize('instructions', ['AVX2', 'DEFAULT'])
-def test_bands_of_any_height_use_weights_as_they_lie(instructions):
+def test_bands_of_any_height_use_weights_as_they_lie():
     run = subprocess.run(
         [sys.executable, '-c', BANDS], capture_output=True, text=True, timeout=300,
-        env=os.environ | {'ONEDNN_MAX_CPU_ISA': instructions, 'OMP_NUM_THREADS': '1'})
+        env=os.environ | {'ONEDNN_MAX_CPU_ISA': 'AVX2', 'OMP_NUM_THREADS': '1'})
     assert run.returncode == 0, run.stderr
     steps = [line.split(',') for line in run.stdout.splitlines() if ',exec,cpu,' in line]
     kinds = [step[step.index('cpu') + 1] for step in steps]
