@@ -239,8 +239,7 @@ def settle(args: argparse.Namespace) -> None:
     before = grid.load(args.out, 'host')
     fixed = ('cpu', 'cores', 'instructions', 'torch', 'robot share of a core', 'robot slowed by',
              'seed')
-    # The instruction set was not noted before 2026-11-28.
-    differing = [key for key in fixed if before and before.get(key, now[key]) != now[key]]
+    differing = [key for key in fixed if before and before.get(key) != now[key]]
     if differing:
         raise ParameterError(
             f'{args.out} holds results of another run ' + ', '.join(
