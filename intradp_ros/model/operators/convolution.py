@@ -66,7 +66,7 @@ def direct_kernel(call: Call, x: Tensor, window: Window | None):
     if window is None and top != bottom:
         extra += [top, bottom]
     stride, dilation = list(get('stride')), list(get('dilation'))
-    shape = list(F.pad(torch.empty(x.shape, device='meta'), extra).shape)
+    shape = [*x.shape[:2], x.shape[2] + sum(extra[2:]), x.shape[3] + sum(extra[:2])]
 
     def make(device: torch.device) -> Kernel:
         convolve = kernels.convolution(
