@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import ceil
 from pathlib import Path
 
 import torch
@@ -94,10 +95,11 @@ def calibrate(args: argparse.Namespace, name: str) -> dict:
         found['profiles'] = profiles
         grid.save(args.out, f'calibration-{name}', found)
         return found
+    device = expectation.setup(*(args.out / path for path in profiles)).device
+    frames, warmup = local_frames(device.before + device.total + device.after)
     with running(args, model, label=f'calibration-{name}') as (_, system):
         system.set({'mode': 'local'})
-        # Fresh nodes are slow for some seconds, and D decides the rates of a whole grid.
-        local, = system.watch(frames=40, warmup=20, patience=300.0)
+        local, = system.watch(frames=frames, warmup=warmup, patience=300.0)
         # A node is found while it still warms up; one that did frames has said when it was active.
         active = system.activations()
         starts = {process: active[process] - system.started[process] for process in active}
@@ -114,6 +116,18 @@ def calibrate(args: argparse.Namespace, name: str) -> dict:
     }
     grid.save(args.out, f'calibration-{name}', result)
     return result
+
+
+def local_frames(each: float) -> tuple[int, int]:
+    """
+    Give the frames that D is the median of, and those before them.
+
+    Fresh nodes are slow for some seconds, and D decides the rates of a whole grid; but what a
+    model that takes seconds a frame takes is seen in a minute.
+
+    :param each: seconds that a frame takes, about.
+    """
+    return min(40, max(grid.LEAST_FRAMES, ceil(60 / each))), min(20, max(3, ceil(10 / each)))
 
 
 def rate_of(rho: float, calibration: dict) -> float:

@@ -26,3 +26,10 @@ def test_profiles_that_are_gone_are_measured_again_and_d_stays(tmp_path, monkeyp
     for _ in range(2):
         assert conditions.calibrate(args, 'vgg19') == now
     assert made == ['vgg19'] and grid.load(tmp_path, 'calibration-vgg19') == now
+
+
+def test_d_is_measured_for_a_minute_where_frames_take_seconds():
+    assert conditions.local_frames(0.2) == (40, 20)
+    frames, warmup = conditions.local_frames(3.7)
+    assert frames * 3.7 < 66 and warmup * 3.7 < 15 and frames > 10
+    assert conditions.local_frames(60.0) == (grid.LEAST_FRAMES, 3)
