@@ -168,7 +168,6 @@ class Limits:
         if costliest is not None:
             for p, (least, slope) in self.fields[costliest].items():
                 at_most({a + costliest: slope, a + p: -1.0}, -least)
-        per_byte = link.overhead / link.bandwidth + link.message_seconds / link.message_bytes
         answer = setup.edge.after + link.round_trip + setup.device.result_bytes * link.overhead / (
             link.down or link.bandwidth)
         tail = min((self.tails[t] for t in self._sendable(allowed)), default=0.0) \
@@ -179,8 +178,8 @@ class Limits:
         no_output = exactly and costliest is None
         at_most({**{a + o: float(s) for o, s in enumerate(self.device)}, u + graph.input: code,
                  end: -1.0}, -before - (answer + tail if no_output else 0.0))
-        at_most({**{u + t: setup.tensor_bytes(t) * per_byte for t in range(tensors)}, end: -1.0},
-                -before - answer - tail)
+        at_most({**{u + t: setup.tensor_bytes(t) * link.per_byte for t in range(tensors)},
+                 end: -1.0}, -before - answer - tail)
         at_most({**{b + o: float(s) for o, s in enumerate(self.edge)}, u + graph.input: decode,
                  end: -1.0}, -before - answer)
         down = (link.overhead / (link.down or link.bandwidth))

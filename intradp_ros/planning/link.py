@@ -20,8 +20,9 @@ class Link:
     """
     A link of `bandwidth` bytes a second each way, full duplex.
 
-    `down` is the bandwidth back where it differs. A message (at most `message_bytes`) costs
-    `message_seconds` of the sending side, and what is sent arrives `round_trip` / 2 later.
+    `down` is the bandwidth back where it differs. A message (at most `message_bytes`) takes the
+    sending side `message_seconds` to hand over, one after the other, while the one before it is on
+    its way; what is sent arrives `round_trip` / 2 later.
     `message_compute` is by how much a message delays the device's inference, where there is but
     one core for both, and `message_idle` what it takes of that core otherwise (see `Profile`).
     `overhead` multiplies all bytes (headers). `steps`, where given, replace `bandwidth` by a
@@ -43,18 +44,30 @@ class Link:
         if self.bandwidth <= 0 and not self.steps:
             raise ParameterError(f'bandwidth has to be above 0 bytes/s, got {self.bandwidth}')
 
-    def arrival(self, begin: float, size: float, upward: bool = True) -> float:
+    def arrival(self, begin: float, size: float, upward: bool = True,
+                handed: float | None = None) -> float:
         """
-        Time at which the last of `size` bytes has left a sender that begins at `begin`.
+        Time at which the last of `size` bytes has left a link that is free from `begin` on.
 
+        :param handed: when the sending side begins to hand them over; None for `begin`.
         :returns: infinity when a trace ends in silence.
         """
-        begin += self.messages(size) * self.message_seconds
-        left = size * self.overhead
+        count = self.messages(size)
+        if not count:
+            return begin
+        bytes_sent = size * self.overhead
+        first = (begin if handed is None else handed) + self.message_seconds
+        end = self._carried(max(begin, first), bytes_sent, upward)
+        if count == 1 or not self.message_seconds:
+            return end
+        # Whoever hands over more slowly than the link carries is waited for.
+        last = first + (count - 1) * self.message_seconds
+        return max(end, self._carried(last, bytes_sent / count, upward))
+
+    def _carried(self, begin: float, left: float, upward: bool) -> float:
+        """Time at which so many bytes have left that are there from `begin` on."""
         if not self.steps:
             return begin + left / (self.bandwidth if upward else self.down or self.bandwidth)
-        if left <= 0:
-            return begin
         at = bisect_right(self.steps, (begin, float('inf'))) - 1
         while True:
             rate = self.steps[max(at, 0)][1]
@@ -76,6 +89,21 @@ class Link:
     def messages(self, size: float) -> float:
         """Say in how many messages so many bytes travel."""
         return -(-size // self.message_bytes)
+
+    def handing(self, size: float) -> float:
+        """Give the seconds that it takes the sending side to hand over so many bytes."""
+        return self.messages(size) * self.message_seconds
+
+    @property
+    def per_byte(self) -> float:
+        """
+        Seconds that a byte adds to a long transfer: of the link, or of whoever hands over where
+        that takes longer. A link with a trace is taken to stay as it is at the beginning.
+        """
+        rate = self.steps[0][1] if self.steps else self.bandwidth
+        if rate <= 0:
+            return float('inf')
+        return max(self.overhead / rate, self.message_seconds / self.message_bytes)
 
 
 @dataclass(frozen=True)

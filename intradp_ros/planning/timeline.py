@@ -3,8 +3,9 @@ One frame on four resources: a discrete-event simulation that every planner is j
 
 A frame is a set of tasks. A task occupies one resource without interruption: a processor for its
 seconds, a link for its bytes. It becomes ready when all tasks that it comes after are done, and a
-free resource takes the ready task with the least (priority, number). What a link has sent is done
-half a round trip after it left. The frame ends with the first of its `ends`.
+free resource takes the ready task with the least (priority, number). What is ready while the link is
+busy is handed over meanwhile. What a link has sent is done half a round trip after it left. The
+frame ends with the first of its `ends`.
 
 Where the device's processor has to handle messages too (`Link.message_compute`, `message_idle`),
 what it spends on them is no part of the tasks: it lengthens what it computes next, and while it
@@ -137,11 +138,15 @@ def simulate(tasks: Sequence[Task], ends: Sequence[int], link: Link) -> Timeline
     finishing = set(ends)
     latency = float('inf')
     handling = Handling(link.message_compute, link.message_idle)
+    since = [0.0] * len(tasks)  # when each became ready
+    handed = 0.0  # until when the device is handing messages over
 
-    def offer(number: int) -> None:
+    def offer(number: int, now: float) -> None:
+        since[number] = now
         heapq.heappush(ready[tasks[number].resource], (tasks[number].priority, number))
 
     def start(now: float) -> None:
+        nonlocal handed
         for resource in RESOURCES:
             if not free[resource] or not ready[resource]:
                 continue
@@ -151,10 +156,15 @@ def simulate(tasks: Sequence[Task], ends: Sequence[int], link: Link) -> Timeline
                 end = done = now + task.seconds + handling.owed(now)
             elif resource == 'edge':
                 end = done = now + task.seconds
-            else:
-                end = link.arrival(now, task.size, resource == 'uplink')
-                if resource == 'uplink' and link.message_compute:
+            elif resource == 'uplink':
+                handed = max(handed, since[number])
+                end = link.arrival(now, task.size, handed=handed)
+                handed += link.handing(task.size)
+                if link.message_compute:
                     end = max(end, handling.done(now, link.messages(task.size), free['device']))
+                done = end + link.round_trip / 2
+            else:
+                end = link.arrival(now, task.size, upward=False)
                 done = end + link.round_trip / 2
             free[resource] = False
             spans.append(Span(number, now, end, done))
@@ -163,7 +173,7 @@ def simulate(tasks: Sequence[Task], ends: Sequence[int], link: Link) -> Timeline
 
     for number, count in enumerate(missing):
         if not count:
-            offer(number)
+            offer(number, 0.0)
     start(0.0)
     while events:
         now = events[0][0]
@@ -179,7 +189,7 @@ def simulate(tasks: Sequence[Task], ends: Sequence[int], link: Link) -> Timeline
             for follower in followers[number]:
                 missing[follower] -= 1
                 if not missing[follower]:
-                    offer(follower)
+                    offer(follower, now)
         if latency < float('inf'):
             break
         start(now)

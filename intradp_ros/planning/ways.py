@@ -217,19 +217,23 @@ def meet(begin: float, device: Sequence[float], sizes: Sequence[float],
     top, bottom, sent = 0, len(device), 0
     made: list[float] = []  # when each of the device's bands is there
     busy = now = begin  # until when the device, and the link, are busy
+    handed = begin  # until when messages are handed over
     while sent < bottom:
         if top < bottom and busy <= now:
             busy += device[top]
             made.append(busy)
             top += 1
         elif sent < top and made[sent] <= now:
-            now = link.arrival(now, sizes[sent])
+            handed = max(handed, made[sent])
+            now = link.arrival(now, sizes[sent], handed=handed)
+            handed += link.handing(sizes[sent])
             sent += 1
         elif top < bottom:
-            raw = link.arrival(now, raw_sizes[bottom - 1])
+            raw = link.arrival(now, raw_sizes[bottom - 1], handed=handed)
             alone = link.arrival(busy + sum(device[top:bottom]), sizes[bottom - 1])
             if alone <= raw:
                 return bottom
+            handed += link.handing(raw_sizes[bottom - 1])
             now, bottom = raw, bottom - 1
         else:
             now = made[sent]

@@ -68,8 +68,24 @@ def test_every_message_has_its_cost_and_every_byte_its_header():
     link = Link(1000, message_seconds=0.01, message_bytes=100, overhead=1.5)
     tasks = [Task('uplink', size=250), Task('uplink', size=0), Task('uplink', size=100)]
     frame = simulate(tasks + [Task('edge', after=(0, 1, 2))], [3], link)
-    # 3 messages and 375 bytes; nothing; 1 message and 150 bytes.
-    assert [s.end for s in frame.spans[:3]] == pytest.approx([0.405, 0.405, 0.565])
+    # 3 messages and 375 bytes; nothing; 1 message and 150 bytes. Only the first one's cost shows.
+    assert [s.end for s in frame.spans[:3]] == pytest.approx([0.385, 0.385, 0.535])
+
+
+def test_a_message_is_handed_over_while_the_one_before_it_is_on_its_way():
+    """As on the test bed: six messages take what the link takes, and the first one's hand-over."""
+    def end(seconds, *ready):
+        link = Link(1000, message_seconds=seconds, message_bytes=100)
+        tasks = [Task('device', second) for second in ready]
+        tasks += [Task('uplink', size=200, after=(k,)) for k in range(len(ready))]
+        return simulate([*tasks, Task('edge', after=tuple(range(len(ready), len(tasks))))],
+                        [len(tasks)], link).latency
+    assert end(0.01, 1.0) == pytest.approx(1.21)
+    assert end(0.01, 1.0, 0.0) == pytest.approx(1.41), 'the second was ready in time'
+    assert end(0.01, 1.0, 0.5) == pytest.approx(1.71), 'the link waited for it'
+    # A sender that is slower than the link.
+    assert end(0.3, 1.0) == pytest.approx(1.7)
+    assert end(0.3, 1.0, 0.0) == pytest.approx(2.3)
 
 
 def test_a_trace_with_an_outage():

@@ -17,12 +17,12 @@ the seconds of both sides and s the bytes: a line. Only lines of the lower hull 
 4. Online, the line is found by bisection, and compared with local inference. The round trip and
    the answer's way back are the same for all other cuts.
 
-Where this departs from the exact cost of a link: what messages cost is spread over their bytes,
-because a table for single messages would depend on the link (`partition.per_byte`). The cut is
-then worse than the best by less than one message's cost for each tensor. Energy has a hull of its
-own. With a deadline, a cap, or throughput as the objective, all cuts on a hull or at an
-articulation are tried: exact for throughput where cuts are through single tensors; the paper's
-throughput mode likewise minimises the largest stage.
+Where this departs from the exact cost of a link: where handing messages over takes longer than the
+link does, it is spread over their bytes (`Link.per_byte`), because a table for single messages
+would depend on the link. The cut is then worse than the best by less than one message's cost for
+each tensor. Energy has a hull of its own. With a deadline, a cap, or throughput as the objective,
+all cuts on a hull or at an articulation are tried: exact for throughput where cuts are through
+single tensors; the paper's throughput mode likewise minimises the largest stage.
 """
 
 from dataclasses import dataclass, field, replace
@@ -34,9 +34,9 @@ from intradp_ros.planning.planners.partition import (
     LATENCY,
     Cut,
     Rates,
+    answer,
     joules,
     partition,
-    per_byte,
 )
 from intradp_ros.planning.planners.region import Region
 
@@ -70,14 +70,13 @@ class Table:
             return min(range(len(self.cuts)),
                        key=lambda i: self.cuts[i].key(link, objective, power))
         found, rates = self.hulls[objective.goal], self.rates[objective.goal]
-        x = per_byte(link)
+        x = link.per_byte
         if x == float('inf'):
             return len(self.cuts) - 1
         line = found.at(x)
         a, s = found.lines[line]
-        answer = rates.wait * link.round_trip + rates.down * link.arrival(
-            0.0, self.setup.device.result_bytes, upward=False)
-        is_remote = a + s * x + answer < self.cuts[-1].device * rates.device
+        rest = answer(link, rates, self.setup.device.result_bytes)
+        is_remote = a + s * x + rest < self.cuts[-1].device * rates.device
         return found.places[line] if is_remote else len(self.cuts) - 1
 
 

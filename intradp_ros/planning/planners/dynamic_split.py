@@ -23,7 +23,7 @@ from dataclasses import dataclass, field, replace
 from intradp_ros.errors import ParameterError
 from intradp_ros.planning.link import Link
 from intradp_ros.planning.plan import Objective, Plan, Setup
-from intradp_ros.planning.planners.partition import Cut, Partition, partition, per_byte
+from intradp_ros.planning.planners.partition import Cut, Partition, partition
 
 # Bytes a second from 10 kB/s to 1 GB/s, ten for each factor of ten.
 RATES = tuple(10 ** (4 + i / 10) for i in range(51))
@@ -58,7 +58,7 @@ class Table:
         if batch < 1 or load <= 0:
             raise ParameterError(f'a batch of {batch} and a load of {load}: both have to be '
                                  f'above 0')
-        local, x = len(self.cuts) - 1, per_byte(link)
+        local, x = len(self.cuts) - 1, link.per_byte
         if x == float('inf'):
             return self.plans[local]
         places: Sequence[int] = range(len(self.cuts))

@@ -12,7 +12,8 @@ Where this departs from it, and why:
   either side can: the result's way back and the round trip are its cost on the edge, so that the
   cut's cost is the simulated latency of the sequential plan.
 - What a tensor costs to send is its time on the link, messages and encoding included, not only
-  its bytes over the bandwidth.
+  its bytes over the bandwidth. Messages of several tensors overlap a little more than that sum
+  says: the cut is worse than the best by less than handing over one message for each of them.
 - Energy: a second of each stage weighs the watts that the device draws in it. The paper has no
   energy. A deadline or a cap chooses among all cuts that are best for some mixture of latency and
   energy: what is best under it need not be one of them.
@@ -31,6 +32,7 @@ from intradp_ros.planning.planners.partition import (
     Cut,
     Partition,
     Rates,
+    answer,
     joules,
     partition,
 )
@@ -57,10 +59,10 @@ def plan(setup: Setup, link: Link, objective: Objective) -> Plan:
 def least(problem: Partition, link: Link, rates: Rates) -> Cut:
     """Find the cut with the least weighted sum of stages on a link (DNN Surgery Light)."""
     far = [t * rates.edge for t in problem.far]
-    far[-1] += rates.wait * link.round_trip
-    if rates.down:  # times infinity, on a dead link
-        far[-1] += rates.down * link.arrival(0.0, problem.setup.device.result_bytes, upward=False)
-    sends = {s: rates.up * link.arrival(0.0, s.size) + rates.device * s.encode
+    far[-1] += answer(link, rates, problem.setup.device.result_bytes)
+    # What the first message of a frame costs is counted there.
+    at_once = -link.message_seconds
+    sends = {s: rates.up * link.arrival(0.0, s.size, handed=at_once) + rates.device * s.encode
              + rates.edge * s.decode for s in problem.sends}
     near = {v: t * rates.device for v, t in enumerate(problem.near)}
     return problem.cut(flow.closure(near, dict(enumerate(far)), sends, first=0))

@@ -54,16 +54,16 @@ def joules(power: Power) -> Rates:
     return Rates(power.compute, power.send, power.idle, power.receive, power.idle)
 
 
-def per_byte(link: Link) -> float:
+def answer(link: Link, rates: Rates, result_bytes: float, sends: bool = True) -> float:
     """
-    Seconds that a byte adds to a transfer, messages' cost spread over their bytes.
+    Give what every cut costs that is not local inference: the first message, which nothing hides
+    (those after it are handed over while the link carries), the round trip and the way back.
 
-    A link with a trace is taken to stay as it is at the beginning.
+    :param result_bytes: of the way back; on a dead link nothing comes, but where that counts 0.
+    :param sends: whether anything goes up.
     """
-    rate = link.steps[0][1] if link.steps else link.bandwidth
-    if rate <= 0:
-        return float('inf')
-    return link.overhead / rate + link.message_seconds / link.message_bytes
+    back = rates.down and rates.down * link.arrival(0.0, result_bytes, upward=False)
+    return rates.up * link.message_seconds * sends + rates.wait * link.round_trip + back
 
 
 @dataclass(frozen=True)
@@ -86,12 +86,11 @@ class Cut:
         cost = self.device * rates.device + self.edge * rates.edge
         if self.is_local:
             return cost
-        return (cost + rates.up * self.stages(link)[1] + rates.wait * link.round_trip
-                + rates.down * link.arrival(0.0, self.down, upward=False))
+        return cost + rates.up * self.stages(link)[1] + answer(link, rates, self.down, self.up > 0)
 
     def stages(self, link: Link) -> tuple[float, float, float]:
         """Seconds of the device, of the uplink and of the edge."""
-        return self.device, self.up * per_byte(link) if self.up else 0.0, self.edge
+        return self.device, self.up * link.per_byte if self.up else 0.0, self.edge
 
     def busiest(self, link: Link) -> float:
         """Seconds of the largest stage: what a frame adds when frames overlap."""

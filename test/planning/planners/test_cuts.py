@@ -92,7 +92,7 @@ def least(setup, link, objective):
 
 
 @settings(max_examples=150, deadline=None)
-@given(setups(), links, st.sampled_from([LATENCY_GOAL, ENERGY]))
+@given(setups(), plain_links, st.sampled_from([LATENCY_GOAL, ENERGY]))
 def test_min_cut_is_the_best_of_all_cuts(setup, link, objective):
     plan = min_cut.plan(setup, link, objective)
     assert figure(setup, plan, link, objective) == pytest.approx(
@@ -124,10 +124,12 @@ def test_one_table_of_cic_is_the_best_of_all_cuts_on_every_link(setup, some, obj
 
 @settings(max_examples=60, deadline=None)
 @given(setups(), links)
-def test_cic_errs_by_less_than_a_message_for_each_tensor(setup, link):
-    plan = cic.plan(setup, link, LATENCY_GOAL)
+def test_planners_of_cuts_err_by_less_than_a_message_for_each_tensor(setup, link):
+    """A sum over tensors does not know that messages overlap."""
     slack = link.message_seconds * len(setup.graph.tensors)
-    assert plan.run(link).latency <= least(setup, link, LATENCY_GOAL) + slack + 1e-9
+    for planner in cic, min_cut:
+        plan = planner.plan(setup, link, LATENCY_GOAL)
+        assert plan.run(link).latency <= least(setup, link, LATENCY_GOAL) + slack + 1e-9
 
 
 @settings(max_examples=100, deadline=None)
