@@ -162,7 +162,7 @@ def hedges(objective: Objective, shared: bool) -> bool:
 def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,
            objective: Objective, max_map_drop: float = 0.0,
            shortlists: dict[str, list[Plan] | None] | None = None,
-           factors: Factors = UNCORRECTED, pace: float = 1.0) -> Decision:
+           factors: Factors = UNCORRECTED, pace: float = 1.0, at_once: bool = False) -> Decision:
     """
     Plan by a mode that is a planner's name, or 'auto'.
 
@@ -178,6 +178,8 @@ def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,
     :param factors: how long frames of each way really took, for `frontier` (see `experience`).
     :param pace: how many times as long as its profile says the device takes now. Plans are made in
         the profile's time, in which link and deadline are that much faster, and so serve for any.
+    :param at_once: choose among the shortlists that there are, if there are any: making one takes
+        seconds on a robot that computes frames meanwhile.
     :raises ParameterError: for a mode that is no planner.
     """
     ours = mode in OURS
@@ -218,7 +220,8 @@ def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,
         for codec in codecs:
             shortlists.setdefault(codec)
         coming = [codec for codec in codecs if shortlists[codec] is None]
-        codecs = [codec for codec in codecs if codec not in coming[1:]]
+        late = coming if at_once and len(coming) < len(codecs) else coming[1:]
+        codecs = [codec for codec in codecs if codec not in late]
     for codec in codecs:
         setup = Setup(device, edge, known.get(codec, known['uint8']))
         wanted = objective

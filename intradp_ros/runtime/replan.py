@@ -62,6 +62,7 @@ class Replanner:
         self._link = LinkEstimate()
         self._speedup = 0.0
         self._shortlists: dict[tuple[Wish, float], dict[str, list[Plan] | None]] = {}
+        self._at_once = False
         # By mode: kinds do not tell codecs apart, and modes do not allow the same ones.
         self._experience: defaultdict[str, Experience] = defaultdict(Experience)
         self._factors = Factors()
@@ -134,13 +135,16 @@ class Replanner:
         speedup = pace * profile.total / edge_seconds if edge_seconds > 0 else wish.edge_speedup
         moved = _apart(speedup, self._speedup, HYSTERESIS * STEP ** 0.5)
         factors = self._experience[wish.mode].factors(now)
-        if wish == self._wish and not link.differs(self._link, HYSTERESIS) and not moved \
-                and not self._learnt(factors, now) and not another_pace \
-                and None not in self._shortlists[wish, self._speedup].values():
+        another = moved or wish != self._wish
+        changed = another or link.differs(self._link, HYSTERESIS) \
+            or self._learnt(factors, now) or another_pace
+        if not changed and None not in self._shortlists[wish, self._speedup].values():
             return None
-        if moved or wish != self._wish:
+        if another:
             # In between, what a step was prepared for stands: no going to and fro at its edge.
             self._speedup = STEP ** round(log(speedup, STEP))
+        # Frames do not wait for lists, but on a link that never rests those are made, too.
+        self._at_once = another or changed and not self._at_once
         self._wish, self._link, self._factors, self._planned = wish, link, factors, now
         self._pace = pace
         if len(self._shortlists) > MOST_SHORTLISTS:
@@ -148,7 +152,7 @@ class Replanner:
         shortlists = self._shortlists.setdefault((wish, self._speedup), {})
         decision = modes.decide(
             wish.mode, profile, self._speedup, link.assumed(wish.message_bytes), wish.objective,
-            wish.max_map_drop, shortlists, factors, pace)
+            wish.max_map_drop, shortlists, factors, pace, self._at_once)
         if decision == self.decision:
             return None
         self.decision = decision

@@ -256,6 +256,25 @@ def test_codecs_are_prepared_one_after_the_other_the_smallest_first(profile):
     assert replanner.decide(profile, wish, link, 0.0, 3.0) is None
 
 
+def test_who_comes_back_to_what_was_half_prepared_need_not_wait(profile):
+    """A list takes seconds on a robot: until then frames would go on by another mode's plan."""
+    costs = [CodecCost(name, ratio, 1e-10, 1e-10, name != 'jpeg')
+             for name, ratio in (('uint8', 1.0), ('zlib', 0.9), ('jpeg', 0.1))]
+    profile = replace(profile, codecs=tuple(costs), message_compute=1e-4)
+    replanner, link = Replanner(), LinkEstimate(1e6, 0.004)
+    auto, other = Wish('auto', max_map_drop=0.01), Wish('frontier')
+
+    def decide(wish, now):
+        replanner.decide(profile, wish, link, 0.0, now)
+        lists = replanner._shortlists[wish, replanner._speedup]
+        return replanner.decision.codec, [codec for codec, plans in lists.items() if plans]
+    assert decide(auto, 0.0) == ('jpeg', ['jpeg'])
+    assert decide(other, 1.0) == ('uint8', ['uint8'])
+    assert decide(auto, 2.0) == ('jpeg', ['jpeg']), 'decided with what there was'
+    assert decide(auto, 3.0)[1] == ['jpeg', 'zlib'], 'and goes on'
+    assert decide(auto, 4.0)[1] == ['jpeg', 'zlib', 'uint8']
+
+
 def test_a_slow_device_is_planned_for_and_not_held_against_a_way(profile):
     profile = replace(profile, message_compute=1e-4)
     replanner, wish = Replanner(), Wish('frontier')
