@@ -3,8 +3,8 @@ One frame on four resources: a discrete-event simulation that every planner is j
 
 A frame is a set of tasks. A task occupies one resource without interruption: a processor for its
 seconds, a link for its bytes. It becomes ready when all tasks that it comes after are done, and a
-free resource takes the ready task with the least (priority, number). What is ready while the link is
-busy is handed over meanwhile. What a link has sent is done half a round trip after it left. The
+free resource takes the ready task with the least (priority, number). What is ready while the link
+is busy is handed over meanwhile. What a link has sent is done half a round trip after it left. The
 frame ends with the first of its `ends`.
 
 Where the device's processor has to handle messages too (`Link.message_compute`, `message_idle`),
