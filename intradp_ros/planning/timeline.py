@@ -8,13 +8,13 @@ is busy is handed over meanwhile. What a link has sent is done half a round trip
 frame ends with the first of its `ends`.
 
 Where the device's processor has to handle messages too (`Link.message_compute`, `message_idle`),
-what it spends on them is no part of the tasks: it lengthens what it computes next, and while it
-computes, messages get half of it.
+what it spends on them is no part of the tasks: it lengthens what is computed meanwhile, or else
+next, and while it computes, messages get half of it.
 """
 
 import heapq
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from intradp_ros.errors import ParameterError
@@ -99,7 +99,7 @@ class Handling:
         self._owed = self._until = 0.0
 
     def owed(self, now: float) -> float:
-        """Seconds by which messages delay what the device begins to compute now."""
+        """Seconds by which messages until now delay what the device begins or would end now."""
         owed, self._owed = self._owed + max(0.0, self._until - now), 0.0
         self._until = now
         return owed
@@ -180,7 +180,16 @@ def simulate(tasks: Sequence[Task], ends: Sequence[int], link: Link) -> Timeline
         if now == float('inf'):
             break
         while events and events[0][0] == now:
-            _, _, done, number = heapq.heappop(events)
+            _, order, done, number = heapq.heappop(events)
+            if tasks[number].resource == 'device':
+                if now < spans[order - 1].end:
+                    continue  # it was put off
+                if not done and (owed := handling.owed(now)):
+                    until = now + owed
+                    spans[order - 1] = replace(spans[order - 1], end=until, done=until)
+                    heapq.heappush(events, (until, order, False, number))
+                    heapq.heappush(events, (until, order, True, number))
+                    continue
             if not done:
                 free[tasks[number].resource] = True
                 continue

@@ -186,7 +186,7 @@ def test_what_holds_for_any_frame(tasks, bandwidth, round_trip):
         assert span.begin == ready or any(s.end == span.begin for s in same)
 
 
-def test_messages_that_need_the_devices_core_delay_what_it_computes_next():
+def test_messages_that_need_the_devices_core_delay_what_it_computes():
     link = Link(1000.0, message_bytes=1000, message_compute=0.5, message_idle=0.4)
     tasks = [Task('device', 2, label='first'),
              Task('uplink', size=2000, label='send'),  # 2 s on the link, 1 s of the core
@@ -195,7 +195,16 @@ def test_messages_that_need_the_devices_core_delay_what_it_computes_next():
     found = spans(simulate(tasks, [3], link))
     # Two messages while the device is busy: half of the core, 2 s, as long as the link takes;
     # one while it is not: 0.4 s, less than the link takes.
-    assert found == {'first': (0, 2), 'send': (0, 2), 'second': (2, 6), 'alone': (6, 7)}
+    assert found == {'first': (0, 3), 'send': (0, 2), 'second': (3, 6), 'alone': (6, 7)}
+
+
+def test_messages_delay_the_last_thing_that_the_device_computes():
+    """Raw rows that are sent beside the one band of a split are not free."""
+    link = Link(1000.0, message_bytes=1000, message_compute=0.5, message_idle=0.4)
+    tasks = [Task('device', 2, label='band'), Task('uplink', size=1000, label='raw'),
+             Task('uplink', size=500, after=(0,), label='band up')]
+    found = spans(simulate(tasks, [2], link))
+    assert found == {'band': (0, 2.5), 'raw': (0, 1), 'band up': (2.5, 3.0)}
 
 
 def test_messages_are_no_faster_than_the_core_handles_them():
