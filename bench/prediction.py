@@ -3,11 +3,11 @@ What the timeline predicts of a frame, against real nodes on a test bed (root; b
 
     scripts/run python bench/prediction.py --rates 0.5 1 2 5 10 --frames 60
 
-Profiles are measured on the processors of the bed, before the nodes start. Then the nodes run in
-modes local, offload and split (all bands of the natural bottleneck from the device: a streamed
-cut) at every bandwidth, and the median latency of their reports is held against `simulate`. The
-share of headers is the one that was counted on the link; nothing is fitted to a time. Results go
-to bench/results/prediction.{json,md}.
+Profiles are measured on the processors of the bed, before the nodes start. Then the nodes run
+local inference, offload, cuts at the natural bottleneck (all of its bands from the device) and a
+split of it (half of them), in several tile counts, at every bandwidth, and the median latency of
+their reports is held against `simulate`. The share of headers is the one that was counted on the
+link; nothing is fitted to a time. Results go to bench/results/prediction.{json,md}.
 """
 
 import argparse
@@ -37,20 +37,26 @@ from testbed.summary import summarize  # noqa: E402
 from testbed.system import System  # noqa: E402
 
 RESULTS = Path(__file__).parent / 'results'
-TILES = 8
-MODES: dict[str, dict[str, object]] = {
-    'local': {'mode': 'local'},
-    'offload': {'mode': 'offload', 'codec': 'uint8', 'tile_count': TILES},
-    'split': {'mode': 'split', 'codec': 'uint8', 'tile_count': TILES, 'device_share': 1.0},
-}
+# (mode, tiles, share of the bottleneck's rows on the device)
+CASES = (('local', 1, 1.0), ('offload', 1, 0.0), ('offload', 8, 0.0), ('cut', 1, 1.0),
+         ('cut', 2, 1.0), ('cut', 6, 1.0), ('split', 2, 0.5))
 
 
-def plans(setup: Setup) -> dict[str, Plan]:
-    """Give the plan that each mode of the nodes carries out."""
+def parameters(mode: str, tiles: int, share: float) -> dict[str, object]:
+    """Give what a device node is told to do a case."""
+    # The deadline is for users; here the edge's answer is waited for.
+    return {'mode': 'split' if mode == 'cut' else mode, 'codec': 'uint8', 'tile_count': tiles,
+            'device_share': share, 'deadline_ms': 60000.0}
+
+
+def plan(setup: Setup, mode: str, tiles: int, share: float) -> Plan:
+    """Give the plan that the nodes then carry out."""
     merge = bottleneck(setup.graph).id
-    return {'local': ways.local(setup),
-            'offload': ways.streamed(setup, setup.graph.input, TILES, 'offload'),
-            'split': ways.streamed(setup, merge, TILES, 'split')}
+    if mode == 'local':
+        return ways.local(setup)
+    if mode == 'split':
+        return ways.split(setup, merge, share, tiles, mode)
+    return ways.streamed(setup, setup.graph.input if mode == 'offload' else merge, tiles, mode)
 
 
 def measure_profile(prefix: list[str], path: Path, budget: float) -> None:
@@ -61,15 +67,16 @@ def measure_profile(prefix: list[str], path: Path, budget: float) -> None:
 
 
 def measured(system: System, bed: TestBed, rates: list[float], frames: int) -> Iterator[dict]:
-    """Run the nodes in every mode at every bandwidth."""
-    runs = [('local', rates[0]), *((m, r) for r in rates for m in ('offload', 'split'))]
-    for mode, rate in tqdm(runs, unit='run', file=sys.stderr, disable=not sys.stderr.isatty()):
+    """Run the nodes in every case at every bandwidth."""
+    runs = [(case, rate) for rate in rates for case in CASES
+            if case[0] != 'local' or rate == rates[0]]
+    for case, rate in tqdm(runs, unit='run', file=sys.stderr, disable=not sys.stderr.isatty()):
         bed.links[0].set_rate(rate)
-        # The deadline is for users; here the edge's answer is waited for.
-        system.set(MODES[mode] | {'deadline_ms': 60000.0})
+        system.set(parameters(*case))
         recording, = system.watch(frames=frames, warmup=5)
         figures = summarize(recording.events, recording.used, recording.crossed)
-        yield {'mode': mode, 'rate': rate, 'measured_ms': figures['latency_ms']['p50'],
+        yield {'mode': case[0], 'tiles': case[1], 'share': case[2], 'rate': rate,
+               'measured_ms': figures['latency_ms']['p50'],
                'interval_ms': figures['latency_median_interval_ms'],
                'bytes': figures['bytes_per_frame'],
                'link_bytes': figures['link_bytes_per_frame']['up'],
@@ -79,7 +86,8 @@ def measured(system: System, bed: TestBed, rates: list[float], frames: int) -> I
 def predicted(setup: Setup, run: dict, overhead: float, round_trip: float) -> dict:
     """Simulate the frame of one run."""
     link = setup.device.sending(Link(run['rate'], round_trip, overhead=overhead))
-    latency = 1e3 * plans(setup)[run['mode']].run(link).latency
+    done = plan(setup, run['mode'], run['tiles'], run['share'])
+    latency = 1e3 * done.run(link).latency
     return run | {'predicted_ms': latency, 'error': latency / run['measured_ms'] - 1}
 
 
@@ -90,8 +98,9 @@ def report(result: dict) -> str:
              f'{result["load"]:.1f} at the end. Robot {result["device_ms"]:.0f} ms, edge '
              f'{result["edge_ms"]:.0f} ms for the model; {result["overhead"]:.3f} bytes on the '
              f'link for each byte of data. Medians of {result["frames"]} frames.', '',
-             '| mode | MB/s | measured ms | predicted ms | error |', '|---|---|---|---|---|']
-    lines += [f'| {r["mode"]} | {r["rate"] / 1e6:g} | {r["measured_ms"]:.1f} | '
+             '| mode | tiles | MB/s | measured ms | predicted ms | error |',
+             '|---|---|---|---|---|---|']
+    lines += [f'| {r["mode"]} | {r["tiles"]} | {r["rate"] / 1e6:g} | {r["measured_ms"]:.1f} | '
               f'{r["predicted_ms"]:.1f} | {r["error"]:+.0%} |' for r in result['runs']]
     return '\n'.join([*lines, '', f'Median error: {result["median_error"]:.1%}.', ''])
 
