@@ -10,7 +10,6 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from math import ceil
 from pathlib import Path
 
 import torch
@@ -20,8 +19,10 @@ import expectation
 import grid
 import record
 from intradp_ros.errors import IntraDPError
+from intradp_ros.planning import profile_file
 from intradp_ros.planning.measure import processor
 from intradp_ros.version import version
+from methods import within
 from testbed import summary
 from testbed.bed import Processor, TestBed, default_processors
 from testbed.system import System
@@ -95,8 +96,8 @@ def calibrate(args: argparse.Namespace, name: str) -> dict:
         found['profiles'] = profiles
         grid.save(args.out, f'calibration-{name}', found)
         return found
-    device = expectation.setup(*(args.out / path for path in profiles)).device
-    frames, warmup = local_frames(device.before + device.total + device.after)
+    robot = profile_file.load(args.out / profiles[0])
+    frames, warmup = local_frames(expectation.local_seconds(robot))
     with running(args, model, label=f'calibration-{name}') as (_, system):
         system.set({'mode': 'local'})
         local, = system.watch(frames=frames, warmup=warmup, patience=300.0)
@@ -127,7 +128,7 @@ def local_frames(each: float) -> tuple[int, int]:
 
     :param each: seconds that a frame takes, about.
     """
-    return min(40, max(grid.LEAST_FRAMES, ceil(60 / each))), min(20, max(3, ceil(10 / each)))
+    return within(40, 60.0, grid.LEAST_FRAMES, each), within(20, 10.0, 3, each)
 
 
 def rate_of(rho: float, calibration: dict) -> float:

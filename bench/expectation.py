@@ -14,6 +14,7 @@ from intradp_ros.planning.encodings import encodings
 from intradp_ros.planning.link import Link, LinkEstimate
 from intradp_ros.planning.plan import Objective, Plan, Setup, best, kind_of
 from intradp_ros.planning.planners import frontier
+from intradp_ros.planning.profile import Profile
 from testbed.bed import TestBed
 
 # Bytes on the link for each byte of a tile: headers of Ethernet, IP (one a fragment), UDP, RTPS.
@@ -54,10 +55,15 @@ def setup(device: Path, edge: Path) -> Setup:
     return Setup(robot, server, encodings(robot, server)['uint8'])
 
 
+def local_seconds(device: Profile) -> float:
+    """Give the seconds of a frame that a machine does alone."""
+    return device.before + device.total + device.after
+
+
 def as_fast_as(setup: Setup, local: float) -> Setup:
     """Scale the robot's profile so that local inference takes so many seconds; messages, too."""
     device = setup.device
-    factor = local / (device.before + device.total + device.after)
+    factor = local / local_seconds(device)
     return replace(setup, device=replace(
         device.scaled(factor), message_seconds=device.message_seconds * factor,
         message_compute=device.message_compute * factor,

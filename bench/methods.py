@@ -46,6 +46,11 @@ def warmup(adaptive: bool, each: float = 0.0) -> int:
     """Say how many frames of a method come before those that count."""
     frames, seconds, least = (SETTLING, SETTLING_SECONDS, LEAST_SETTLING) if adaptive else (
         WARMUP, WARMUP_SECONDS, LEAST_WARMUP)
+    return within(frames, seconds, least, each)
+
+
+def within(frames: int, seconds: float, least: int, each: float) -> int:
+    """Give so many frames, or fewer where they would take longer than so, but at least some."""
     return frames if frames * each <= seconds else max(least, ceil(seconds / each))
 
 

@@ -169,7 +169,6 @@ def simulate(tasks: Sequence[Task], ends: Sequence[int], link: Link) -> Timeline
             free[resource] = False
             spans.append(Span(number, now, end, done))
             heapq.heappush(events, (end, len(spans), False, number))
-            heapq.heappush(events, (done, len(spans), True, number))
 
     for number, count in enumerate(missing):
         if not count:
@@ -181,17 +180,14 @@ def simulate(tasks: Sequence[Task], ends: Sequence[int], link: Link) -> Timeline
             break
         while events and events[0][0] == now:
             _, order, done, number = heapq.heappop(events)
-            if tasks[number].resource == 'device':
-                if now < spans[order - 1].end:
-                    continue  # it was put off
-                if not done and (owed := handling.owed(now)):
-                    until = now + owed
-                    spans[order - 1] = replace(spans[order - 1], end=until, done=until)
-                    heapq.heappush(events, (until, order, False, number))
-                    heapq.heappush(events, (until, order, True, number))
-                    continue
             if not done:
-                free[tasks[number].resource] = True
+                span, resource = spans[order - 1], tasks[number].resource
+                if resource == 'device' and (owed := handling.owed(now)):
+                    spans[order - 1] = replace(span, end=now + owed, done=now + owed)
+                    heapq.heappush(events, (now + owed, order, False, number))
+                    continue
+                free[resource] = True
+                heapq.heappush(events, (span.done, order, True, number))
                 continue
             if number in finishing:
                 latency = now

@@ -275,6 +275,17 @@ def test_who_comes_back_to_what_was_half_prepared_need_not_wait(profile):
     assert decide(auto, 4.0)[1] == ['jpeg', 'zlib', 'uint8']
 
 
+def test_on_a_link_that_never_rests_all_codecs_are_prepared(profile):
+    costs = [CodecCost(name, ratio, 1e-10, 1e-10, name != 'jpeg')
+             for name, ratio in (('uint8', 1.0), ('zlib', 0.9), ('jpeg', 0.1))]
+    profile = replace(profile, codecs=tuple(costs), message_compute=1e-4)
+    replanner, wish = Replanner(), Wish('auto', max_map_drop=0.01)
+    for second in range(6):
+        replanner.decide(profile, wish, LinkEstimate(1e6 * 2 ** (second % 2), 0.004), 0.0, second)
+    lists, = replanner._shortlists.values()
+    assert len(lists) == 3 and all(lists.values())
+
+
 def test_a_slow_device_is_planned_for_and_not_held_against_a_way(profile):
     profile = replace(profile, message_compute=1e-4)
     replanner, wish = Replanner(), Wish('frontier')

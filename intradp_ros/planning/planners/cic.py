@@ -75,7 +75,8 @@ class Table:
             return len(self.cuts) - 1
         line = found.at(x)
         a, s = found.lines[line]
-        rest = answer(link, rates, self.setup.device.result_bytes)
+        rest = rates.up * link.message_seconds + answer(
+            link, rates, self.setup.device.result_bytes)
         is_remote = a + s * x + rest < self.cuts[-1].device * rates.device
         return found.places[line] if is_remote else len(self.cuts) - 1
 

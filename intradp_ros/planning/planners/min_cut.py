@@ -59,8 +59,9 @@ def plan(setup: Setup, link: Link, objective: Objective) -> Plan:
 def least(problem: Partition, link: Link, rates: Rates) -> Cut:
     """Find the cut with the least weighted sum of stages on a link (DNN Surgery Light)."""
     far = [t * rates.edge for t in problem.far]
-    far[-1] += answer(link, rates, problem.setup.device.result_bytes)
-    # What the first message of a frame costs is counted there.
+    # Handing over the first message is counted once, with the answer, and not for each tensor.
+    far[-1] += rates.up * link.message_seconds + answer(
+        link, rates, problem.setup.device.result_bytes)
     at_once = -link.message_seconds
     sends = {s: rates.up * link.arrival(0.0, s.size, handed=at_once) + rates.device * s.encode
              + rates.edge * s.decode for s in problem.sends}

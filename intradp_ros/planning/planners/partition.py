@@ -54,16 +54,10 @@ def joules(power: Power) -> Rates:
     return Rates(power.compute, power.send, power.idle, power.receive, power.idle)
 
 
-def answer(link: Link, rates: Rates, result_bytes: float, sends: bool = True) -> float:
-    """
-    Give what every cut costs that is not local inference: the first message, which nothing hides
-    (those after it are handed over while the link carries), the round trip and the way back.
-
-    :param result_bytes: of the way back; on a dead link nothing comes, but where that counts 0.
-    :param sends: whether anything goes up.
-    """
+def answer(link: Link, rates: Rates, result_bytes: float) -> float:
+    """Give what the round trip and the way back cost; on a dead link only where they count."""
     back = rates.down and rates.down * link.arrival(0.0, result_bytes, upward=False)
-    return rates.up * link.message_seconds * sends + rates.wait * link.round_trip + back
+    return rates.wait * link.round_trip + back
 
 
 @dataclass(frozen=True)
@@ -86,11 +80,15 @@ class Cut:
         cost = self.device * rates.device + self.edge * rates.edge
         if self.is_local:
             return cost
-        return cost + rates.up * self.stages(link)[1] + answer(link, rates, self.down, self.up > 0)
+        return cost + rates.up * self.stages(link)[1] + answer(link, rates, self.down)
 
     def stages(self, link: Link) -> tuple[float, float, float]:
-        """Seconds of the device, of the uplink and of the edge."""
-        return self.device, self.up * link.per_byte if self.up else 0.0, self.edge
+        """
+        Seconds of the device, of the uplink (whose first message nothing hides: those after it are
+        handed over while the link carries) and of the edge.
+        """
+        up = link.message_seconds + self.up * link.per_byte if self.up else 0.0
+        return self.device, up, self.edge
 
     def busiest(self, link: Link) -> float:
         """Seconds of the largest stage: what a frame adds when frames overlap."""
