@@ -24,7 +24,7 @@ from intradp_ros.planning.measure import processor
 from intradp_ros.version import version
 from methods import within
 from testbed import summary
-from testbed.bed import Processor, TestBed, default_processors
+from testbed.bed import SHARE, Processor, TestBed, default_processors
 from testbed.system import System
 
 # Milliseconds: in the grid nobody gives up, so that each method shows its own latency.
@@ -33,7 +33,7 @@ NO_DEADLINE = 60000.0
 
 def host(args: argparse.Namespace) -> dict[str, object]:
     """Say what was measured where."""
-    robot, edge = default_processors()
+    robot, edge = default_processors(share=args.share or SHARE)
     return {
         'cpu': processor(), 'cores': os.cpu_count(),
         'instructions': torch.backends.cpu.get_cpu_capability(), 'kernel': platform.release(),
@@ -41,7 +41,7 @@ def host(args: argparse.Namespace) -> dict[str, object]:
         'ros': os.environ.get('ROS_DISTRO', ''), 'rmw': 'rmw_fastrtps_cpp (UDP on the link)',
         'intradp_ros': version(), 'commit': record.commit(),
         'changed files': len(record.git('status', '--porcelain').splitlines()),
-        'robot share of a core': args.share or robot.share,
+        'robot share of a core': robot.share,
         'robot slowed by': 'a real-time process in every millisecond',
         'edge cores': list(edge.cores), 'seed': args.seed}
 
@@ -53,10 +53,11 @@ def bed_of(args: argparse.Namespace, robots: int = 1, most: int = 1) -> TestBed:
     :param most: robots of the largest bed that this one is compared with: theirs get no more of a
         processor than those.
     """
-    robot, edge = default_processors(robots)
+    share = args.share or SHARE
+    robot, edge = default_processors(robots, share)
     most = max(most, robots)
-    alike, _ = default_processors(most)
-    robot = Processor(args.share or alike.share, robot.cores, shared=most > len(alike.cores))
+    alike, _ = default_processors(most, share)
+    robot = Processor(alike.share, robot.cores, shared=most > len(alike.cores))
     return TestBed(robots, 100e6, robot, edge, (args.out / 'cache').absolute())
 
 

@@ -16,6 +16,8 @@ ENVIRONMENT = {
     'ROS_AUTOMATIC_DISCOVERY_RANGE': 'SUBNET',
     'ROS_DOMAIN_ID': '68',
 }
+# Of a core's time, what a robot has unless a command says otherwise.
+SHARE = 0.25
 
 
 @dataclass(frozen=True)
@@ -34,13 +36,12 @@ class Processor:
     shared: bool = False
 
 
-def default_processors(robots: int = 1) -> tuple[Processor, Processor]:
+def default_processors(robots: int = 1, share: float = SHARE) -> tuple[Processor, Processor]:
     """
     Choose cores for robots and edge that are not the same: the robots get the first, the edge the
     second, and on a larger machine the robots get a core each.
 
-    A robot has a quarter of a core's time, or less where several share one.
-
+    :param share: of a core that a robot has; less where several have to share one.
     :raises BedError: on a machine with one core.
     """
     available = sorted(os.sched_getaffinity(0))
@@ -48,7 +49,8 @@ def default_processors(robots: int = 1) -> tuple[Processor, Processor]:
         raise shell.BedError('the test bed needs two cores: one for robots, one for the edge')
     cores = tuple(available[:max(1, min(robots, len(available) - 1))])
     together = -(-robots // len(cores))
-    return Processor(min(0.25, 0.9 / together), cores), Processor(0, (available[len(cores)],))
+    robot = share if together == 1 else min(share, 0.9 / together)
+    return Processor(robot, cores), Processor(0, (available[len(cores)],))
 
 
 def spare(available: Collection[int], robot: Sequence[int], edge: Sequence[int]) -> set[int]:

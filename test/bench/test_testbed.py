@@ -90,6 +90,13 @@ def test_robots_and_edge_never_share_a_core(monkeypatch, cores, robots, expected
     assert beds.default_processors(robots) == expected
 
 
+@pytest.mark.parametrize('robots, share, expected', [
+    (1, 0.5, 0.5), (8, 0.5, 0.9 / 8), (1, 1.0, 1.0)])
+def test_robots_on_one_core_have_less_of_it_than_was_asked(monkeypatch, robots, share, expected):
+    monkeypatch.setattr(os, 'sched_getaffinity', lambda _: {0, 1})
+    assert beds.default_processors(robots, share)[0].share == expected
+
+
 @pytest.mark.parametrize('share, expected', [
     (0.25, (1250, 5000)), (0.9, (4500, 5000)), (0.1, (1000, 10000)), (0.05, (1000, 20000))])
 def test_a_small_share_has_a_longer_period(share, expected):
