@@ -33,7 +33,7 @@ NO_DEADLINE = 60000.0
 
 def host(args: argparse.Namespace) -> dict[str, object]:
     """Say what was measured where."""
-    robot, edge = default_processors(share=args.share or SHARE)
+    bed = bed_of(args)
     return {
         'cpu': processor(), 'cores': os.cpu_count(),
         'instructions': torch.backends.cpu.get_cpu_capability(), 'kernel': platform.release(),
@@ -41,9 +41,9 @@ def host(args: argparse.Namespace) -> dict[str, object]:
         'ros': os.environ.get('ROS_DISTRO', ''), 'rmw': 'rmw_fastrtps_cpp (UDP on the link)',
         'intradp_ros': version(), 'commit': record.commit(),
         'changed files': len(record.git('status', '--porcelain').splitlines()),
-        'robot share of a core': robot.share,
+        'robot share of a core': bed.robot.share,
         'robot slowed by': 'a real-time process in every millisecond',
-        'edge cores': list(edge.cores), 'seed': args.seed}
+        'edge cores': list(bed.edge.cores), 'seed': args.seed}
 
 
 def bed_of(args: argparse.Namespace, robots: int = 1, most: int = 1) -> TestBed:
