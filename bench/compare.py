@@ -66,8 +66,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         help='those that are replayed: wifi, lte, bursts, roaming, and recorded ones where there '
              'are any (default: all)')
     add('--share', type=float, metavar='X', default=0.5,
-        help='share of a core that a robot has (default %(default)s, with which the grid ends in '
-             'three hours; less where robots share a core)')
+        help='share of a core that a robot has (default %(default)s; less where robots share a '
+             'core)')
     add('--seed', type=int, default=0, help='of images, order and traces (default 0)')
     add('--out', type=Path, default=Path('bench/results/compare'), metavar='DIR',
         help='folder of the results (default %(default)s)')
