@@ -10,10 +10,12 @@ Whether a frame is cut into tiles is part of the way: what a tile costs beyond i
 hardest to foresee.
 """
 
+from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
+from typing import NamedTuple
 
 # Way, merge tensor, and whether there are several tiles.
 Kind = tuple[str, str, bool]
@@ -74,35 +76,100 @@ class Factors:
 UNCORRECTED = Factors()
 
 
-class Experience:
-    """Remembers the last frames of each way and tensor; for one writer and one reader thread."""
+class _Frame(NamedTuple):
+    """`planned` in seconds, and `computing` those that are planned for a device of pace 1."""
+
+    at: float
+    seen: float
+    planned: float
+    computing: float = 0.0
+
+
+class Paces:
+    """
+    Remembers how many times as long as its profile says the device took: hot, or not alone. For
+    one writer and one reader thread.
+    """
 
     def __init__(self):
-        self._seen: dict[Kind, deque[tuple[float, float]]] = {}
+        # Frames of all ways, for as long as one of them is remembered.
+        self._frames: deque[_Frame] = deque(maxlen=4 * MOST_FRAMES)
 
-    def note(self, kind: Kind, planned: float, seen: float, now: float) -> None:
+    def note(self, planned: float, took: float, now: float) -> None:
+        """Take the seconds that a frame's part on the device was to take, and did."""
+        if planned > 0 and took > 0:
+            self._frames.append(_Frame(now, took, planned))
+
+    def lately(self, now: float) -> float:
+        """Give the pace of now; 1.0 where it has not been seen."""
+        return _lately(tuple(self._frames), now, _median) or 1.0
+
+    def around(self, then: float) -> float:
+        """Give what it was at a time at which a frame was noted; 1.0 where it was not seen."""
+        frames = tuple(self._frames)
+        near = frames[bisect_left(frames, then - WINDOW / 2, key=_at):
+                      bisect_right(frames, then + WINDOW / 2, key=_at)]
+        return _median(near) if near else 1.0
+
+
+def _median(frames: Sequence[_Frame]) -> float:
+    return median(f.seen / f.planned for f in frames)
+
+
+def _at(frame: _Frame) -> float:
+    return frame.at
+
+
+class Experience:
+    """
+    Remembers the last frames of each way and tensor; for one writer and one reader thread.
+
+    :param paces: of the device, by which its computing is judged: frames of the window by that of
+        now (it is known some frames later than they are), older ones by that of their time.
+    """
+
+    def __init__(self, paces: Paces | None = None):
+        self._seen: dict[Kind, deque[_Frame]] = {}
+        self._paces = paces or Paces()
+
+    def note(self, kind: Kind, planned: float, seen: float, now: float,
+             computing: float = 0.0) -> None:
         """
         Take a frame.
 
         :param planned, seen: seconds.
         :param now: seconds of the clock that `factors` is asked with.
+        :param computing: seconds that are planned beside these, for a device of pace 1.
         """
-        if planned > 0 and seen > 0:
-            self._seen.setdefault(kind, deque(maxlen=MOST_FRAMES)).append((now, seen / planned))
+        if planned + computing > 0 and seen > 0:
+            self._seen.setdefault(kind, deque(maxlen=MOST_FRAMES)).append(
+                _Frame(now, seen, planned, computing))
 
     def factors(self, now: float) -> Factors:
-        """Give what plans are to be multiplied by."""
+        """Give what plans for the pace of now are to be multiplied by."""
         found: dict[Kind, float] = {}
         past: dict[Kind, float] = {}
-        for key, seen in tuple(self._seen.items()):
+        pace = self._paces.lately(now)
+
+        def ratio(frames: Sequence[_Frame]) -> float:
+            return median(f.seen / (f.planned + f.computing * (
+                pace if f.at >= now - WINDOW else self._paces.around(f.at))) for f in frames)
+        for kind, seen in tuple(self._seen.items()):
             frames = tuple(seen)
-            last = [ratio for at, ratio in frames[-FEW:] if at >= now - HORIZON]
-            if len(last) < LEAST:
-                if len(frames) >= LEAST:
-                    past[key] = median(ratio for _, ratio in frames[-FEW:])
-                continue
-            recent = [ratio for at, ratio in frames if at >= now - WINDOW]
-            usual = median(recent) if len(recent) > FEW else median(last)
-            sudden = not 1 / SUDDEN < median(last) / usual < SUDDEN
-            found[key] = median(last) if sudden else usual
+            if (newest := _lately(frames, now, ratio)) is not None:
+                found[kind] = newest
+            elif len(frames) >= LEAST:
+                past[kind] = ratio(frames[-FEW:])
         return Factors(found, past)
+
+
+def _lately(frames: Sequence[_Frame], now: float,
+            ratio: Callable[[Sequence[_Frame]], float]) -> float | None:
+    """Give the ratio of now, or None: there are too few frames to know."""
+    last = [f for f in frames[-FEW:] if f.at >= now - HORIZON]
+    if len(last) < LEAST:
+        return None
+    recent = [f for f in frames if f.at >= now - WINDOW]
+    newest = ratio(last)
+    usual = ratio(recent) if len(recent) > FEW else newest
+    return usual if 1 / SUDDEN < newest / usual < SUDDEN else newest

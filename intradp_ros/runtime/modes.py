@@ -201,15 +201,16 @@ def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,
 
     def judged(plan: Plan, setup: Setup, codec: str, factor: Callable[[Kind], float]
                ) -> tuple[float, Decision]:
-        frame = plan.run(link)
-        corrected = pace * frame.latency * factor(plan.kind)
+        frame, ratio = plan.run(link), factor(plan.kind)
+        corrected = pace * frame.latency * ratio
         try:
             decision = _timed(settings_of(plan, setup.graph, codec, hedge), frame)
         except ParameterError as error:
             decision = _stand_in(setup, link, objective, codec, hedge, str(error))
         reason = (f'{name}: {plan.way}' + (f' at {plan.merge}' if plan.merge else '') +
                   f', {plan.tiles} tiles, {codec}: {corrected * 1e3:.1f} ms expected at '
-                  f'{bandwidth / 1e6:.2f} MB/s, edge {edge_speedup:.1f} times as fast')
+                  f'{bandwidth / 1e6:.2f} MB/s, edge {edge_speedup:.1f} times as fast, device '
+                  f'at {pace:.2f} of its profile, such frames at {ratio:.2f} of their plan')
         return corrected, replace(
             decision, seconds=pace * decision.seconds,
             device_seconds=pace * decision.device_seconds,

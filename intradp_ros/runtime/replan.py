@@ -14,7 +14,7 @@ from intradp_ros.planning.link import LinkEstimate
 from intradp_ros.planning.plan import Objective, Plan, kind_of
 from intradp_ros.planning.profile import Profile
 from intradp_ros.runtime import modes
-from intradp_ros.runtime.experience import LOCAL, Experience, Factors
+from intradp_ros.runtime.experience import Experience, Factors, Paces
 from intradp_ros.runtime.modes import Decision
 from intradp_ros.runtime.wire import Report
 
@@ -63,11 +63,11 @@ class Replanner:
         self._speedup = 0.0
         self._shortlists: dict[tuple[Wish, float], dict[str, list[Plan] | None]] = {}
         self._at_once = False
+        self._paces, self._pace = Paces(), 1.0
         # By mode: kinds do not tell codecs apart, and modes do not allow the same ones.
-        self._experience: defaultdict[str, Experience] = defaultdict(Experience)
+        self._experience: defaultdict[str, Experience] = defaultdict(
+            lambda: Experience(self._paces))
         self._factors = Factors()
-        # How many times as long as its profile says the device takes: hot, or not alone.
-        self._paces, self._pace = Experience(), 1.0
         self._planned = float('-inf')
         self._alone_since = float('-inf')
 
@@ -101,17 +101,19 @@ class Replanner:
             done = kind_of(report.way, report.merge, report.tiles)
             meant = [d for d in meant if d.kind == done]
         if meant and not report.fallback:
-            planned, computing = meant[0].seconds, meant[0].device_seconds
-            if report.way in FIXED and not report.hedged and computing > 0:
+            planned, computing = meant[0].seconds, 0.0
+            if report.way in FIXED and not report.hedged and meant[0].device_seconds > 0:
                 # A slow device says nothing against the way in which that was seen. But tiles may
                 # take longer than planned on one that is not slow, so they never show that it is.
-                took = report.device_ms / 1e3
+                computing, took = meant[0].device_seconds, report.device_ms / 1e3
                 if meant[0].kind[2]:
                     took = min(took, computing)
-                self._paces.note(LOCAL, computing / self._pace, took, now)
-                planned += took - computing
+                planned = max(planned - computing, 0.0)
+                computing /= self._pace
+                self._paces.note(computing, took, now)
             seconds = (report.latency_ms - report.queue_ms) / 1e3
-            self._experience[self._wish.mode].note(meant[0].kind, planned, seconds, now)
+            self._experience[self._wish.mode].note(
+                meant[0].kind, planned, seconds, now, computing)
 
     def decide(self, profile: Profile, wish: Wish, link: LinkEstimate,
                edge_seconds: float, now: float) -> Decision | None:
@@ -127,12 +129,12 @@ class Replanner:
         """
         if self._wish is not None and wish.mode != self._wish.mode:
             self.decision = None
-        pace = self._paces.factors(now).seen.get(LOCAL, 1.0)
-        another_pace = _apart(pace, self._pace, HYSTERESIS) and \
+        pace = self._paces.lately(now)
+        another_pace = _apart(pace, self._pace, LESSON_HYSTERESIS) and \
             now >= self._planned + LESSON_PERIOD
-        if not another_pace:
-            pace = self._pace
-        speedup = pace * profile.total / edge_seconds if edge_seconds > 0 else wish.edge_speedup
+        speedup = wish.edge_speedup
+        if edge_seconds > 0:
+            speedup = (pace if another_pace else self._pace) * profile.total / edge_seconds
         moved = _apart(speedup, self._speedup, HYSTERESIS * STEP ** 0.5)
         factors = self._experience[wish.mode].factors(now)
         another = moved or wish != self._wish
@@ -146,6 +148,7 @@ class Replanner:
         # Frames do not wait for lists, but on a link that never rests those are made, too.
         self._at_once = another or changed and not self._at_once
         self._wish, self._link, self._factors, self._planned = wish, link, factors, now
+        # Whatever it is made for, a plan is made for the pace of now, as the factors are.
         self._pace = pace
         if len(self._shortlists) > MOST_SHORTLISTS:
             self._shortlists.clear()

@@ -8,7 +8,7 @@ from intradp_ros.planning.link import LinkEstimate
 from intradp_ros.planning.plan import Objective
 from intradp_ros.planning.profile import CodecCost, estimated
 from intradp_ros.runtime import modes
-from intradp_ros.runtime.experience import LOCAL, Experience
+from intradp_ros.runtime.experience import LOCAL, Experience, Paces
 from intradp_ros.runtime.replan import Replanner, Wish
 from intradp_ros.runtime.wire import Report, Stamp
 
@@ -329,6 +329,61 @@ def test_tiles_that_take_longer_than_planned_are_not_a_slow_device(
     for n in range(5):
         replanner.note(Report(FIRST, 0, n, mode='frontier', way='cut', merge='conv', tiles=tiles,
                               device_ms=device_ms, latency_ms=50 + device_ms), 1.0 + n)
-    assert replanner._paces.factors(6.0).seen[LOCAL] == pytest.approx(pace)
+    assert replanner._paces.lately(6.0) == pytest.approx(pace)
     seen = replanner._experience['frontier'].factors(6.0).seen
     assert seen == pytest.approx({planned.kind: factor})
+
+
+def test_a_way_that_is_slower_than_the_device_is_left(profile):
+    """Local inference takes half as long again as planned, and what cuts compute does not."""
+    replanner, wish = Replanner(), Wish('frontier')
+    link = LinkEstimate(4e6)
+    replanner.decide(profile, wish, link, 0.0, 0.0)
+    local = modes.Decision('local', seconds=0.2, device_seconds=0.2)
+    cut = modes.Decision('cut', 'conv', 1, seconds=0.22, device_seconds=0.1)
+    replanner.decision = replace(local, rival=cut)
+    for n in range(20):
+        each, pace = (local, 1.5) if n % 2 else (cut, 1.1)
+        took = each.device_seconds * pace
+        replanner.note(Report(
+            FIRST, 0, n, mode='frontier', way=each.way, merge=each.merge, tiles=1,
+            device_ms=1e3 * took, latency_ms=1e3 * (each.seconds - each.device_seconds + took)),
+            n / 2)
+    pace = replanner._paces.lately(10.0)
+    assert 1.1 <= pace <= 1.5
+    factors = replanner._experience['frontier'].factors(10.0)
+    expected = {each.kind: (each.seconds + (pace - 1) * each.device_seconds)
+                * factors.of(each.kind) for each in (local, cut)}
+    assert expected == pytest.approx({local.kind: 0.3, cut.kind: 0.23})
+
+
+def test_frames_are_judged_by_the_pace_of_their_time():
+    """It is known some frames later, and another one when the way has not been in use for long."""
+    paces = Paces()
+    experience = Experience(paces)
+
+    def frames(kind, took, begin, end):
+        for n in range(begin, end):
+            paces.note(0.1, took, n)
+            experience.note(kind, 0.0, took, n, 0.1)
+    frames(LOCAL, 0.1, 0, 11)
+    frames(LOCAL, 0.15, 11, 23)
+    assert paces.lately(23.0) == pytest.approx(1.5)
+    assert experience.factors(23.0).seen[LOCAL] == pytest.approx(1.0)
+    frames(('cut', 'conv', False), 0.1, 23, 60)
+    assert paces.lately(60.0) == 1.0
+    assert experience.factors(60.0).seen[LOCAL] == pytest.approx(1.0)
+
+
+def test_a_plan_is_made_for_the_pace_of_now(profile):
+    """On a link that never rests no plan is left alone for long, and each knows the device."""
+    replanner, wish = Replanner(), Wish('frontier')
+    for n in range(12):
+        decision = replanner.decide(profile, wish, LinkEstimate(1e5 * 2 ** (n % 2)), 0.0, n) \
+            or replanner.decision
+        assert decision.way == 'local'
+        for _ in range(3):
+            replanner.note(Report(FIRST, 0, n, mode='frontier', way='local',
+                                  device_ms=1400 * profile.total,
+                                  latency_ms=1400 * profile.total), n)
+    assert decision.seconds == pytest.approx(1.4 * profile.total, rel=0.1)
