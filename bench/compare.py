@@ -65,7 +65,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add('--traces', nargs='+', metavar='NAME',
         help='those that are replayed: wifi, lte, bursts, roaming, and recorded ones where there '
              'are any (default: all)')
-    add('--share', type=float, metavar='X', default=0.5,
+    add('--share', type=conditions.part_of_a_core, metavar='X', default=0.5,
         help='share of a core that a robot has (default %(default)s; less where robots share a '
              'core)')
     add('--seed', type=int, default=0, help='of images, order and traces (default 0)')
@@ -79,8 +79,6 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
             setattr(args, name, value)
     if args.frames < 1 or min(args.hours, args.seconds) <= 0:
         parser.error('--frames, --hours and --seconds have to be above 0')
-    if not 0 < args.share <= 1:
-        parser.error(f'--share is above 0 and at most 1 (a whole core), got {args.share:g}')
     return args
 
 

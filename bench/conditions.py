@@ -31,6 +31,21 @@ from testbed.system import System
 NO_DEADLINE = 60000.0
 
 
+def part_of_a_core(text: str) -> float:
+    """
+    Read the share of a core that a robot has.
+
+    :raises argparse.ArgumentTypeError: unless it is a part of one.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f'above 0 and at most 1 (a whole core), got {text}')
+    return value
+
+
 def host(args: argparse.Namespace) -> dict[str, object]:
     """Say what was measured where."""
     bed = bed_of(args)

@@ -9,6 +9,8 @@ from math import ceil
 WARMUP, WARMUP_SECONDS, LEAST_WARMUP = 10, 5.0, 2
 SETTLING, SETTLING_SECONDS, LEAST_SETTLING = 60, 12.0, 10
 WARMUP_AGAIN, SETTLING_AGAIN = 3, 12
+# Plans are made once a second, beside the frames: in less than this nobody has decided anything.
+LEAST_SETTLING_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -39,14 +41,20 @@ class Method:
     def warmup_again(self, each: float) -> int:
         """Give those when others have had their turn in between."""
         first = self.warmup(each)
-        return max(min(WARMUP_AGAIN, first // 2), first * SETTLING_AGAIN // SETTLING)
+        again = max(min(WARMUP_AGAIN, first // 2), first * SETTLING_AGAIN // SETTLING)
+        return max(again, _until_planned(each)) if self.adaptive else again
 
 
 def warmup(adaptive: bool, each: float = 0.0) -> int:
     """Say how many frames of a method come before those that count."""
-    frames, seconds, least = (SETTLING, SETTLING_SECONDS, LEAST_SETTLING) if adaptive else (
-        WARMUP, WARMUP_SECONDS, LEAST_WARMUP)
-    return within(frames, seconds, least, each)
+    if not adaptive:
+        return within(WARMUP, WARMUP_SECONDS, LEAST_WARMUP, each)
+    return max(within(SETTLING, SETTLING_SECONDS, LEAST_SETTLING, each), _until_planned(each))
+
+
+def _until_planned(each: float) -> int:
+    """Give the frames of so many seconds in which who decides has done it."""
+    return ceil(LEAST_SETTLING_SECONDS / each) if each > 0 else 0
 
 
 def within(frames: int, seconds: float, least: int, each: float) -> int:

@@ -281,7 +281,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add('--frames', type=int, help='frames of a run (default 300)')
     add('--minutes', type=float, help='of the soak (default 30)')
     add('--deadline-ms', type=float, default=1000.0, help='default: %(default)g')
-    add('--share', type=float, help='share of a core that a robot has (default 0.25)')
+    add('--share', type=conditions.part_of_a_core, metavar='X',
+        help='share of a core that a robot has (default 0.25)')
     add('--seed', type=int, default=0)
     add('--out', type=Path, default=Path('bench/results/runtime'), metavar='PATH',
         help='write PATH.json and PATH.md, keep logs in PATH/ (default %(default)s)')

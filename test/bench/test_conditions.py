@@ -2,8 +2,12 @@
 
 import argparse
 
+import pytest
+
+import compare
 import conditions
 import grid
+import runtime
 
 
 def test_profiles_that_are_gone_are_measured_again_and_d_stays(tmp_path, monkeypatch):
@@ -33,3 +37,13 @@ def test_d_is_measured_for_a_minute_where_frames_take_seconds():
     frames, warmup = conditions.local_frames(3.7)
     assert frames * 3.7 < 66 and warmup * 3.7 < 15 and frames > 10
     assert conditions.local_frames(60.0) == (grid.LEAST_FRAMES, 3)
+
+
+@pytest.mark.parametrize('parse, before', [(compare.parse, []), (runtime.parse, ['all'])])
+def test_a_robot_has_a_part_of_a_core(parse, before, capsys):
+    assert parse([*before, '--share', '1']).share == 1.0
+    for wrong in ('0', '1.5', '-1', 'half', 'nan'):
+        with pytest.raises(SystemExit):
+            parse([*before, '--share=' + wrong])
+        assert f'--share: above 0 and at most 1 (a whole core), got {wrong}' in \
+            capsys.readouterr().err

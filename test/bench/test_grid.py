@@ -79,8 +79,15 @@ def test_slow_models_settle_in_as_many_seconds_not_frames():
     assert ours.warmup(0.1) == 60 > ours.warmup(0.5) > ours.warmup(10) == fixed.warmup(0.1)
     assert ours.warmup(0.5) * 0.5 == 12.0
     assert fixed.warmup(0.5) == 10 > fixed.warmup(1.0) == 5 > fixed.warmup(10) == 2
-    assert [m.warmup_again(0.1) for m in (ours, fixed)] == [12, 3]
+    assert [m.warmup_again(0.2) for m in (ours, fixed)] == [12, 3]
     assert [m.warmup_again(10) for m in (ours, fixed)] == [3, 1]
+
+
+def test_who_decides_has_seconds_for_it_however_short_frames_are():
+    ours, fixed = METHODS['frontier'], METHODS['local']
+    assert [ours.warmup(0.02), ours.warmup_again(0.02)] == [100, 100]
+    assert ours.warmup_again(0.1) == 20
+    assert [fixed.warmup(0.02), fixed.warmup_again(0.02)] == [10, 3]
 
 
 def test_rivals_of_the_frontier_are_exact_and_not_ours():
