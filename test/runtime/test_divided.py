@@ -137,7 +137,7 @@ def test_the_edges_time_is_scaled_to_the_whole_model(demo, image):
         for _ in range(3):
             pair.process(image)
         times = pair.device._edge_times
-        shares = [(a - c) / b for a, b, c in zip(times._frames, times._wholes, times._afters)]
+        shares = [(a - c) / b for a, (_, b), c in zip(times._frames, times._wholes, times._afters)]
     assert shares and shares == pytest.approx([256 / 480] * len(shares))
 
 
