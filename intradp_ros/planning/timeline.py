@@ -65,9 +65,9 @@ class Timeline:
     spans: tuple[Span, ...]
     latency: float
 
-    def busy(self, resource: Resource) -> float:
-        """Seconds that a resource worked before the frame ended."""
-        return sum(min(s.end, self.latency) - s.begin for s in self.spans
+    def busy(self, resource: Resource, since: float = 0.0) -> float:
+        """Seconds that a resource worked before the frame ended, from a time of it on."""
+        return sum(max(0.0, min(s.end, self.latency) - max(s.begin, since)) for s in self.spans
                    if self.tasks[s.task].resource == resource)
 
     def sent(self, resource: Resource) -> float:

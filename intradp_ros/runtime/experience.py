@@ -77,12 +77,17 @@ UNCORRECTED = Factors()
 
 
 class _Frame(NamedTuple):
-    """`planned` in seconds, and `computing` those that are planned for a device of pace 1."""
+    """
+    Seconds that were seen and planned; those of `computing` and `edge` for a device of pace 1 and
+    an edge of its speed, where the plan was made for one that is `speedup` times as fast.
+    """
 
     at: float
     seen: float
     planned: float
     computing: float = 0.0
+    edge: float = 0.0
+    speedup: float = 1.0
 
 
 class Paces:
@@ -132,28 +137,38 @@ class Experience:
         self._seen: dict[Kind, deque[_Frame]] = {}
         self._paces = paces or Paces()
 
-    def note(self, kind: Kind, planned: float, seen: float, now: float,
-             computing: float = 0.0) -> None:
+    def note(self, kind: Kind, planned: float, seen: float, now: float, computing: float = 0.0,
+             edge: float = 0.0, speedup: float = 1.0) -> None:
         """
         Take a frame.
 
         :param planned, seen: seconds.
         :param now: seconds of the clock that `factors` is asked with.
         :param computing: seconds that are planned beside these, for a device of pace 1.
+        :param edge: and those of the edge, if it were as fast as that device.
+        :param speedup: how many times as fast the plan took it to be.
         """
-        if planned + computing > 0 and seen > 0:
+        if planned + computing + edge > 0 and seen > 0:
             self._seen.setdefault(kind, deque(maxlen=MOST_FRAMES)).append(
-                _Frame(now, seen, planned, computing))
+                _Frame(now, seen, planned, computing, edge, speedup))
 
-    def factors(self, now: float) -> Factors:
-        """Give what plans for the pace of now are to be multiplied by."""
+    def factors(self, now: float, speedup: float = 1.0) -> Factors:
+        """
+        Give what plans for the pace of now are to be multiplied by.
+
+        :param speedup: of the edge that they are made for. Frames that were planned for another
+            one are judged by the slower of the two: whether the edge has changed or only what is
+            taken for its speed nobody knows, and who is too hopeful of a way sees it soon.
+        """
         found: dict[Kind, float] = {}
         past: dict[Kind, float] = {}
         pace = self._paces.lately(now)
 
         def ratio(frames: Sequence[_Frame]) -> float:
-            return median(f.seen / (f.planned + f.computing * (
-                pace if f.at >= now - WINDOW else self._paces.around(f.at))) for f in frames)
+            return median(
+                f.seen / (f.planned + (f.computing + f.edge / min(f.speedup, speedup)) * (
+                    pace if f.at >= now - WINDOW else self._paces.around(f.at)))
+                for f in frames)
         for kind, seen in tuple(self._seen.items()):
             frames = tuple(seen)
             if (newest := _lately(frames, now, ratio)) is not None:

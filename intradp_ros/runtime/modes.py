@@ -47,7 +47,8 @@ class Decision:
     `device_share` is the share of the merge tensor's rows that the device computes ('split'), or
     of the image ('divided', each side with `halo_px` rows of the input beyond its part);
     `seconds` is what the timeline makes of a frame, `device_seconds` those in which the device
-    computes, 0 where nothing was planned. `rival` is of another kind and nearly as good, as far as
+    computes, 0 where nothing was planned, `edge_seconds` those in which the edge does when all has
+    arrived. `rival` is of another kind and nearly as good, as far as
     one knows: a frame now and then shows it, sooner where it is `new` (too few frames, however
     long ago, were of its kind to know what those take).
     """
@@ -61,6 +62,7 @@ class Decision:
     reason: str = ''
     seconds: float = 0.0
     device_seconds: float = 0.0
+    edge_seconds: float = 0.0
     halo_px: int = 0
     rival: 'Decision | None' = None
     new: bool = False
@@ -214,6 +216,7 @@ def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,
         return corrected, replace(
             decision, seconds=pace * decision.seconds,
             device_seconds=pace * decision.device_seconds,
+            edge_seconds=pace * decision.edge_seconds,
             reason='; '.join(filter(None, (reason, decision.reason))))
     codecs = budget.compared_codecs(budget.allowed_codecs(mode, max_map_drop),
                                     known if mode == 'auto' else None)
@@ -250,7 +253,10 @@ def decide(mode: str, device: Profile, edge_speedup: float, link: Link | None,
 
 def _timed(decision: Decision, frame: Timeline) -> Decision:
     """Add what the timeline makes of a frame."""
-    return replace(decision, seconds=frame.latency, device_seconds=frame.busy('device'))
+    arrived = max((span.done for span in frame.spans
+                   if frame.tasks[span.task].resource == 'uplink'), default=0.0)
+    return replace(decision, seconds=frame.latency, device_seconds=frame.busy('device'),
+                   edge_seconds=frame.busy('edge', arrived))
 
 
 def _stand_in(setup: Setup, link: Link, objective: Objective, codec: str, hedge: bool,

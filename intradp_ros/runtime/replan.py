@@ -102,18 +102,19 @@ class Replanner:
             meant = [d for d in meant if d.kind == done]
         if meant and not report.fallback:
             planned, computing = meant[0].seconds, 0.0
+            edge = min(meant[0].edge_seconds, planned)
             if report.way in FIXED and not report.hedged and meant[0].device_seconds > 0:
                 # A slow device says nothing against the way in which that was seen. But tiles may
                 # take longer than planned on one that is not slow, so they never show that it is.
                 computing, took = meant[0].device_seconds, report.device_ms / 1e3
                 if meant[0].kind[2]:
                     took = min(took, computing)
-                planned = max(planned - computing, 0.0)
                 computing /= self._pace
                 self._paces.note(computing, took, now)
-            seconds = (report.latency_ms - report.queue_ms) / 1e3
+            rest = max(planned - edge - self._pace * computing, 0.0)
             self._experience[self._wish.mode].note(
-                meant[0].kind, planned, seconds, now, computing)
+                meant[0].kind, rest, (report.latency_ms - report.queue_ms) / 1e3, now,
+                computing, edge * self._speedup / self._pace, self._speedup)
 
     def decide(self, profile: Profile, wish: Wish, link: LinkEstimate,
                edge_seconds: float, now: float) -> Decision | None:
@@ -135,21 +136,20 @@ class Replanner:
         speedup = wish.edge_speedup
         if edge_seconds > 0:
             speedup = (pace if another_pace else self._pace) * profile.total / edge_seconds
-        moved = _apart(speedup, self._speedup, HYSTERESIS * STEP ** 0.5)
-        factors = self._experience[wish.mode].factors(now)
-        another = moved or wish != self._wish
+        step, moved = self._speedup, _apart(speedup, self._speedup, HYSTERESIS * STEP ** 0.5)
+        if another := moved or wish != self._wish:
+            # In between, what a step was prepared for stands: no going to and fro at its edge.
+            step = STEP ** round(log(speedup, STEP))
+        factors = self._experience[wish.mode].factors(now, step)
         changed = another or link.differs(self._link, HYSTERESIS) \
             or self._learnt(factors, now) or another_pace
         if not changed and None not in self._shortlists[wish, self._speedup].values():
             return None
-        if another:
-            # In between, what a step was prepared for stands: no going to and fro at its edge.
-            self._speedup = STEP ** round(log(speedup, STEP))
         # Frames do not wait for lists, but on a link that never rests those are made, too.
         self._at_once = another or changed and not self._at_once
         self._wish, self._link, self._factors, self._planned = wish, link, factors, now
-        # Whatever it is made for, a plan is made for the pace of now, as the factors are.
-        self._pace = pace
+        # Whatever it is made for, a plan is made for what there is now, as the factors are.
+        self._pace, self._speedup = pace, step
         if len(self._shortlists) > MOST_SHORTLISTS:
             self._shortlists.clear()
         shortlists = self._shortlists.setdefault((wish, self._speedup), {})

@@ -387,3 +387,32 @@ def test_a_plan_is_made_for_the_pace_of_now(profile):
                                   device_ms=1400 * profile.total,
                                   latency_ms=1400 * profile.total), n)
     assert decision.seconds == pytest.approx(1.4 * profile.total, rel=0.1)
+
+
+def test_frames_that_were_planned_for_another_edge_speak_for_their_way():
+    """The step of its speed falls, and nothing has changed; or it rises, and the edge is free."""
+    experience, way = Experience(), ('offload', '', False)
+    for n in range(5):
+        experience.note(way, 0.01, 0.06, n, edge=0.1, speedup=2.0)
+    assert experience.factors(5.0, 2.0).seen[way] == pytest.approx(1.0)
+    assert experience.factors(5.0, 1.0).seen[way] * 0.11 == pytest.approx(0.06)
+    assert experience.factors(5.0, 4.0).seen[way] == pytest.approx(1.0)
+
+
+def test_what_was_seen_stays_true_when_the_edges_step_falls(profile):
+    """Device and edge are what they were, and so is the plan: 1.4 times as fast is no step."""
+    profile = replace(profile, message_compute=1e-4)
+    replanner, wish, link = Replanner(), Wish('frontier'), LinkEstimate(2e7)
+    first = replanner.decide(profile, wish, link, profile.total / 2.0, 0.0)
+    assert first.edge_seconds > 0
+    for n in range(9):
+        replanner.note(Report(FIRST, 0, n, mode='frontier', way=first.way, merge=first.merge,
+                              tiles=first.tile_count, device_ms=1e3 * first.device_seconds,
+                              latency_ms=1e3 * first.seconds), n)
+    replanner.decide(profile, wish, link, profile.total / 1.1, 9.0)
+    assert replanner._speedup == 1.0
+    sending = profile.sending(link.assumed(wish.message_bytes))
+    planned = min(plan.run(sending).latency for plan in replanner._shortlists[wish, 1.0]['uint8']
+                  if plan.kind == first.kind)
+    assert planned > 1.5 * first.seconds
+    assert replanner._factors.of(first.kind) * planned == pytest.approx(first.seconds, rel=0.1)
