@@ -14,6 +14,8 @@ from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from operator import attrgetter
 from statistics import median
 from typing import NamedTuple
 
@@ -99,6 +101,8 @@ class Paces:
     def __init__(self):
         # Frames of all ways, for as long as one of them is remembered.
         self._frames: deque[_Frame] = deque(maxlen=4 * MOST_FRAMES)
+        # Asked for the same frames again each second, beside the frames of now.
+        self.around = lru_cache(maxsize=1024)(self._around)
 
     def note(self, planned: float, took: float, now: float) -> None:
         """Take the seconds that a frame's part on the device was to take, and did."""
@@ -109,20 +113,19 @@ class Paces:
         """Give the pace of now; 1.0 where it has not been seen."""
         return _lately(tuple(self._frames), now, _median) or 1.0
 
-    def around(self, then: float) -> float:
-        """Give what it was at a time at which a frame was noted; 1.0 where it was not seen."""
-        frames = tuple(self._frames)
-        near = frames[bisect_left(frames, then - WINDOW / 2, key=_at):
-                      bisect_right(frames, then + WINDOW / 2, key=_at)]
+    def _around(self, then: float) -> float:
+        """
+        Give what it was at a time at which a frame was noted, 1.0 where it was not seen; for times
+        before the window, of which nothing more is to come.
+        """
+        frames, at = tuple(self._frames), attrgetter('at')
+        near = frames[bisect_left(frames, then - WINDOW / 2, key=at):
+                      bisect_right(frames, then + WINDOW / 2, key=at)]
         return _median(near) if near else 1.0
 
 
 def _median(frames: Sequence[_Frame]) -> float:
     return median(f.seen / f.planned for f in frames)
-
-
-def _at(frame: _Frame) -> float:
-    return frame.at
 
 
 class Experience:
