@@ -53,8 +53,8 @@ class EdgeTimes:
 
         The lower quartile: among frames of 51 to 63 ms some took 140, and with the median plans
         took the edge to be as fast as the device, or four times as fast, within a minute. So they
-        did with the last frames whatever their share: the lower half of the demo detector took 42
-        ms of an edge that took 48 for the whole.
+        did with the last frames whatever their share: what is below the demo detector's cut took
+        42 ms of an edge that took 48 for the whole.
         """
         wholes = tuple(self._wholes)
         most = max((share for share, _ in wholes), default=0.0)
